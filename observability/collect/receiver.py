@@ -1,0 +1,199 @@
+"""OTLP over HTTP: POST /v1/traces, as the specification asks of a server.
+
+Limits hold while the body streams in, before and after decompression. The answer comes when the
+spans are durable, and never before.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import logging
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict
+
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+from google.rpc.status_pb2 import Status
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from observability.collect.batcher import Batcher, NotDurable, QueueFull
+from observability.collect.decode import decode
+from observability.collect.limits import Limits
+from observability.store.append import APPEND_PATH, unpack
+from traces.errors import InvalidPayload
+from traces.otlp import SpanGroup, decode_json, decode_protobuf
+
+TRACES_PATH = "/v1/traces"
+UNVERIFIED = "unverified"
+_log = logging.getLogger("whence.collect")
+_PROTOBUF, _JSON = "application/x-protobuf", "application/json"
+_DECODERS: dict[str, Callable[[bytes], list[SpanGroup]]] = {
+    _PROTOBUF: decode_protobuf,
+    _JSON: decode_json,
+}
+_LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+class _Refused(Exception):  # noqa: N818
+    """An answer other than success; `retry_after` in seconds makes it retryable."""
+
+    def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.status, self.message, self.retry_after = status, message, retry_after
+
+
+class Receiver:
+    """Takes spans and handed-over rows and answers when they are durable.
+
+    `refused` counts answers other than success by status code since the start.
+    """
+
+    def __init__(self, batcher: Batcher, token: str, limits: Limits | None = None) -> None:
+        self._batcher = batcher
+        self._token = token
+        self._limits = limits or Limits()
+        self.refused: Counter[int] = Counter()
+
+    def routes(self) -> list[Route]:
+        """The routes of the receiver, for any Starlette application."""
+        return [
+            Route(TRACES_PATH, self.traces, methods=["POST"]),
+            Route(APPEND_PATH, self.append, methods=["POST"]),
+        ]
+
+    async def traces(self, request: Request) -> Response:
+        """Store the spans of an OTLP request."""
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        try:
+            _check_host(request)
+            if content_type not in _DECODERS:
+                raise _Refused(415, f"found content type {content_type!r}; expected {_PROTOBUF} or {_JSON}")
+            body = await self._body(request)
+            return await self._store(body, content_type)
+        except _Refused as refusal:
+            return self._answer(refusal, content_type)
+        except ClientDisconnect:
+            return Response(status_code=499)
+
+    async def append(self, request: Request) -> Response:
+        """Store rows that another process of this machine hands over, with the writer's token."""
+        try:
+            _check_host(request)
+            given = request.headers.get("authorization", "").removeprefix("Bearer ")
+            if not hmac.compare_digest(given.encode(), self._token.encode()):
+                raise _Refused(401, "found no valid token; expected that of writer.json")
+            body = await self._body(request)
+            batch = await asyncio.to_thread(unpack, body)
+            receipt = await asyncio.wrap_future(self._submit(batch, len(body)))
+        except _Refused as refusal:
+            return self._answer(refusal, _JSON)
+        except (InvalidPayload, NotDurable) as error:
+            status = 400 if isinstance(error, InvalidPayload) else 503
+            return self._answer(_Refused(status, str(error)), _JSON)
+        return Response(json.dumps(asdict(receipt)), media_type=_JSON)
+
+    async def _store(self, body: bytes, content_type: str) -> Response:
+        try:
+            groups = await asyncio.to_thread(_DECODERS[content_type], body)
+        except InvalidPayload as error:
+            raise _Refused(400, str(error)) from error
+        if sum(len(group.spans) for group in groups) > self._limits.spans_per_request:
+            raise _Refused(413, f"found more than {self._limits.spans_per_request} spans in one request")
+        decoded = await asyncio.to_thread(decode, groups, origin="otlp", identity=UNVERIFIED, limits=self._limits)
+        if decoded.rows:
+            batch = await asyncio.to_thread(decoded.batch)
+            try:
+                await asyncio.wrap_future(self._submit(batch, len(body)))
+            except NotDurable as error:
+                raise _Refused(503, str(error), retry_after=5) from error
+        answer = ExportTraceServiceResponse()
+        if decoded.reasons:
+            answer.partial_success.rejected_spans = len(decoded.reasons)
+            answer.partial_success.error_message = decoded.reasons[0]
+        return _response(answer, content_type, 200)
+
+    def _submit(self, batch, size: int):
+        try:
+            return self._batcher.submit(batch, size)
+        except QueueFull as error:
+            raise _Refused(503, str(error), retry_after=1) from error
+
+    async def _body(self, request: Request) -> bytes:
+        """The body, decompressed, within the limits."""
+        encoding = request.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("identity", "gzip", ""):
+            raise _Refused(415, f"found content encoding {encoding!r}; expected gzip or none")
+        expand = _Gunzip(self._limits.message_bytes) if encoding == "gzip" else None
+        parts: list[bytes] = []
+        received = 0
+        async for chunk in request.stream():
+            received += len(chunk)
+            if received > self._limits.body_bytes:
+                raise _Refused(413, f"found a body over {self._limits.body_bytes} bytes; send smaller batches")
+            parts.append(expand.feed(chunk) if expand else chunk)
+        if expand:
+            expand.finish()
+        return b"".join(parts)
+
+    def _answer(self, refusal: _Refused, content_type: str) -> Response:
+        self.refused[refusal.status] += 1
+        _log.info("refused with %s: %s", refusal.status, refusal.message)
+        status = Status(code=_GRPC_CODES.get(refusal.status, 2), message=refusal.message)
+        response = _response(status, content_type, refusal.status)
+        if refusal.retry_after is not None:
+            response.headers["Retry-After"] = str(refusal.retry_after)
+        return response
+
+
+class _Gunzip:
+    """Decompresses a stream, of one or more gzip members, up to a number of bytes."""
+
+    def __init__(self, limit: int) -> None:
+        self._left = limit
+        self._member = zlib.decompressobj(31)
+        self._started = False
+
+    def feed(self, chunk: bytes) -> bytes:
+        out = []
+        try:
+            while chunk:
+                if self._member.eof:
+                    self._member = zlib.decompressobj(31)
+                self._started = True
+                data = self._member.decompress(chunk, self._left + 1)
+                self._left -= len(data)
+                if self._left < 0:
+                    raise _Refused(413, "found a body that decompresses over the limit; send smaller batches")
+                out.append(data)
+                chunk = self._member.unused_data
+        except zlib.error as error:
+            raise _Refused(400, f"found a body that is no gzip: {error}") from error
+        return b"".join(out)
+
+    def finish(self) -> None:
+        if self._started and not self._member.eof:
+            raise _Refused(400, "found a gzip body that ends early")
+
+
+def _check_host(request: Request) -> None:
+    """Without credentials only this machine may write, whatever name a browser was led to."""
+    host = request.headers.get("host", "")
+    name = host if host.endswith("]") else host.rpartition(":")[0] or host
+    if name.lower() not in _LOOPBACK_HOSTS:
+        raise _Refused(403, f"found host {host!r}; expected a loopback address")
+
+
+def _response(message: Message, content_type: str, status: int) -> Response:
+    if content_type == _PROTOBUF:
+        return Response(message.SerializeToString(), status, media_type=_PROTOBUF)
+    return Response(MessageToJson(message, indent=None), status, media_type=_JSON)
+
+
+_GRPC_CODES = {400: 3, 401: 16, 403: 7, 413: 8, 415: 3, 503: 14}

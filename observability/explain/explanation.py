@@ -1,0 +1,114 @@
+"""The Explanation: one value from which the page, the command and the report are made.
+
+Owns its form. Who computes it is explain.py; who draws it is figures and pages.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from observability.store.stored import StoredDecision
+from traces import GateVerdict
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """Everything that makes an attribution reproducible.
+
+    `background_rows` of the reference were drawn with `background_seed`; its decisions were made
+    from `background_from` to `background_to`, UTC. `reference_id` is empty and no rows count where
+    the algorithm measures against the training data that the artifact itself remembers.
+    """
+
+    spec_id: str
+    model_digest: str
+    artifact: str
+    output: str
+    link: str
+    algorithm: str
+    library: str
+    features: tuple[str, ...]
+    reference_id: str
+    background_rows: int
+    background_seed: int
+    background_from: datetime | None
+    background_to: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attributions:
+    """Shapley values of one decision, in the link unit of `spec.link`.
+
+    `base + sum(phi) == output` up to `residual`; `threshold` is on the same scale, None where it has
+    no place there. `phi`, `values` (as recorded: a level as its text) and `units` follow
+    `spec.features`. `replay_error` is the absolute difference between the model's score here and the
+    device's, in the unit of the score; None where the device recorded no score. `problems` is empty
+    where all is in order.
+    """
+
+    spec: Spec
+    phi: tuple[float, ...]
+    values: tuple[float | str, ...]
+    units: tuple[str, ...]
+    base: float
+    output: float
+    threshold: float | None
+    residual: float
+    replayed_score: float
+    replay_error: float | None
+    problems: tuple[str, ...]
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the parts may be shown as the explanation of this decision."""
+        return not self.problems
+
+
+@dataclass(frozen=True, slots=True)
+class GateStep:
+    """One gate of the chain; `margin` in the gate's own unit, positive on the passing side."""
+
+    verdict: GateVerdict
+    margin: float | None
+    binding: bool
+    replays: bool | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why one device acted as it did.
+
+    `score_margin` is score minus threshold, in the unit of the score. `missing` says, one line each,
+    what could not be explained and why.
+    """
+
+    stored: StoredDecision
+    sentence: str
+    score_margin: float | None
+    attributions: Attributions | None
+    gates: tuple[GateStep, ...]
+    missing: tuple[str, ...]
+
+
+def as_json(explanation: Explanation) -> dict[str, Any]:
+    """The whole value for JSON: times ISO 8601 with Z, numbers that are not finite as null."""
+    return _plain(explanation)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.hex() if isinstance(value, bytes) else value

@@ -1,0 +1,1 @@
+"""What a model version is: its artifact, its features and its reference."""

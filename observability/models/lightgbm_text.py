@@ -1,0 +1,213 @@
+"""The form of a LightGBM text model, read without LightGBM.
+
+LightGBM ends the whole process on many malformed texts, so a text is proven well-formed here before
+LightGBM sees it. Owns the format: header, tree sections, the bits of a node's decision type.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from traces.errors import ModelError
+
+Link = Literal["identity", "logit"]
+Missing = Literal["as zero", "zero", "nan"]
+
+_LINKS: dict[str, Link] = {
+    "binary": "logit",
+    "cross_entropy": "logit",
+    "regression": "identity",
+    "regression_l1": "identity",
+    "huber": "identity",
+    "fair": "identity",
+    "quantile": "identity",
+    "mape": "identity",
+}
+_PER_NODE = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
+_PER_NODE_MAY = ("split_gain", "internal_value", "internal_weight", "internal_count")
+_MISSING: tuple[Missing, ...] = ("as zero", "zero", "nan")
+_NUMBER = r"-?\d+(\.\d+)?(e[-+]?\d+)?"
+_INFO = re.compile(rf"none|\[{_NUMBER}:{_NUMBER}\]|-?\d+(:-?\d+)*")
+_SIGMOID = re.compile(rf"sigmoid:{_NUMBER}")
+_SAVE = "save it with Booster.save_model() of a binary or regression model"
+
+Fields = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class TextModel:
+    """What the text states.
+
+    `scale` times LightGBM's raw score is the margin in the unit of `link`. `missing` says per feature
+    how its splits read a missing value; `categorical` whether any split is over categories.
+    """
+
+    link: Link
+    scale: float
+    feature_names: tuple[str, ...]
+    missing: tuple[frozenset[Missing], ...]
+    categorical: bool
+    tree_count: int
+
+
+def parse(content: bytes, where: str) -> TextModel:
+    """Read and check the text of a model; `where` names it in errors.
+
+    Raises ModelError where it is malformed, or of a kind that is not supported: multiclass, ranking,
+    custom or non-logit objectives, linear trees.
+    """
+    start = content.find(b"\nTree=0\n") + 1
+    if not start:
+        raise _malformed(where, "no tree")
+    header = _fields(content[:start], where)
+    objective = _supported(header, where)
+    names = tuple(header.get("feature_names", "").split(" "))
+    if str(len(names) - 1) != header.get("max_feature_idx"):
+        raise _malformed(where, f"{len(names)} feature names")
+    infos = header.get("feature_infos", "").split(" ")
+    if len(infos) != len(names) or not all(_INFO.fullmatch(info) for info in infos):
+        raise _malformed(where, "feature_infos that do not fit")
+    trees = _trees(content, start, header.get("tree_sizes", ""), where)
+    missing: list[set[Missing]] = [set() for _ in names]
+    categorical = False
+    for number, tree in enumerate(trees):
+        features, decisions = _check_tree(tree, len(names), f"{where}, tree {number}")
+        categorical = categorical or bool((decisions & 1).any())
+        for feature, bits in zip(features.tolist(), decisions.tolist(), strict=True):
+            missing[feature].add(_MISSING[(bits >> 2) & 3])
+    averaged = len(trees) if "average_output" in header else 1
+    return TextModel(
+        link=_LINKS[objective[0]],
+        scale=_sigmoid(objective, where) / averaged,
+        feature_names=names,
+        missing=tuple(frozenset(kinds) for kinds in missing),
+        categorical=categorical,
+        tree_count=len(trees),
+    )
+
+
+def _supported(header: Fields, where: str) -> list[str]:
+    """The words of a supported objective."""
+    if header.get("num_class", "1") != "1" or header.get("num_tree_per_iteration", "1") != "1":
+        raise ModelError(
+            f"{where}, a multiclass model of {header.get('num_class')} classes",
+            "one output: binary or regression",
+            "multiclass models are not supported yet",
+        )
+    objective = header.get("objective", "").split() or ["no objective (a custom one?)"]
+    if objective[0] not in _LINKS or "sqrt" in objective:
+        raise ModelError(
+            f"{where} with objective {' '.join(objective)}", "one of " + ", ".join(_LINKS), _SAVE
+        )
+    return objective
+
+
+def _sigmoid(objective: list[str], where: str) -> float:
+    for word in objective[1:]:
+        if _SIGMOID.fullmatch(word) and float(word.removeprefix("sigmoid:")) > 0:
+            return float(word.removeprefix("sigmoid:"))
+        raise _malformed(where, f"objective {' '.join(objective)}")
+    return 1.0
+
+
+def _trees(content: bytes, start: int, sizes: str, where: str) -> list[Fields]:
+    trees = []
+    for number, size in enumerate(_numbers(sizes, "tree_sizes", where).astype(np.int64).tolist()):
+        section = content[start : start + size]
+        if not section.startswith(f"Tree={number}\n".encode()) or len(section) != size:
+            raise _malformed(where, f"tree {number} not where the header says")
+        trees.append(_fields(section, where))
+        start += size
+    if not trees or not content[start:].lstrip(b"\n").startswith(b"end of trees"):
+        raise _malformed(where, "no end of trees where the header says")
+    return trees
+
+
+def _check_tree(tree: Fields, feature_count: int, where: str) -> tuple[np.ndarray, np.ndarray]:
+    """Raise unless it is one binary tree over known features; else its split features and decision types."""
+    if tree.get("is_linear", "0") != "0":
+        raise ModelError(f"{where}, a linear tree", "constant leaves", "train with linear_tree=false")
+    leaves = _integer(tree, "num_leaves", where)
+    nodes = leaves - 1
+    columns = {name: _column(tree, name, nodes, where) for name in _PER_NODE}
+    _column(tree, "leaf_value", leaves, where)
+    for name, count in {**dict.fromkeys(_PER_NODE_MAY, nodes), "leaf_weight": leaves, "leaf_count": leaves}.items():
+        if tree.get(name, "").strip() and not (leaves == 1 and name.startswith("leaf_")):
+            _column(tree, name, count, where)
+    features = columns["split_feature"].astype(np.int64)
+    if nodes and not (0 <= features.min() and features.max() < feature_count):
+        raise _malformed(where, "a split over a feature that does not exist")
+    _check_children(columns, nodes, leaves, where)
+    decisions = columns["decision_type"].astype(np.int64)
+    if nodes and not (0 <= decisions.min() and decisions.max() < 12):
+        raise _malformed(where, "an unknown decision type")
+    _check_categories(tree, columns["threshold"][(decisions & 1) == 1], where)
+    return features, decisions
+
+
+def _check_children(columns: Mapping[str, np.ndarray], nodes: int, leaves: int, where: str) -> None:
+    """Each node but the root, and each leaf, hangs below exactly one earlier node."""
+    children = np.concatenate([columns["left_child"], columns["right_child"]]).astype(np.int64)
+    parents = np.concatenate([np.arange(nodes), np.arange(nodes)])
+    expected = np.concatenate([np.arange(1, nodes), -np.arange(1, leaves + 1)]) if nodes else children
+    if not np.array_equal(np.sort(children), np.sort(expected)):
+        raise _malformed(where, "nodes that are no tree")
+    if (children[children > 0] <= parents[children > 0]).any():
+        raise _malformed(where, "a node above its parent")
+
+
+def _check_categories(tree: Fields, used: np.ndarray, where: str) -> None:
+    count = _integer(tree, "num_cat", where)
+    if not count and not used.size:
+        return
+    bounds = _column(tree, "cat_boundaries", count + 1, where)
+    _column(tree, "cat_threshold", int(bounds[-1]), where)
+    if bounds[0] != 0 or (np.diff(bounds) <= 0).any() or not np.isin(used, np.arange(count)).all():
+        raise _malformed(where, "categories that do not fit")
+
+
+def _fields(section: bytes, where: str) -> Fields:
+    """The `key=value` lines of a section, which ends at its first empty line."""
+    try:
+        text = section.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _malformed(where, "bytes that are not UTF-8") from None
+    body, _, rest = text.partition("\n\n")
+    pairs = [line.partition("=") for line in body.split("\n")]
+    found = {key: value for key, _, value in pairs}
+    if rest.strip("\n") or len(found) != len(pairs) or "\r" in text or any("=" in v for v in found.values()):
+        raise _malformed(where, "lines that are not one `key=value` each")
+    return found
+
+
+def _column(tree: Fields, name: str, count: int, where: str) -> np.ndarray:
+    values = _numbers(tree.get(name, ""), name, where)
+    if len(values) != count:
+        raise _malformed(where, f"{len(values)} values of {name} instead of {count}")
+    return values
+
+
+def _integer(tree: Fields, name: str, where: str) -> int:
+    text = tree.get(name, "")
+    if not text.isdecimal():
+        raise _malformed(where, f"{name} = {text!r}")
+    return int(text)
+
+
+def _numbers(text: str, name: str, where: str) -> np.ndarray:
+    try:
+        values = np.array(text.split(), dtype=np.float64)
+    except ValueError:
+        raise _malformed(where, f"{name} that are not numbers") from None
+    if not np.isfinite(values).all():
+        raise _malformed(where, f"{name} that are not finite numbers")
+    return values
+
+
+def _malformed(where: str, what: str) -> ModelError:
+    return ModelError(f"{where}: {what}", "a whole LightGBM text model", _SAVE)

@@ -1,0 +1,271 @@
+"""The registry: which model versions a store knows, with artifact, features and reference.
+
+Owns where artifacts and references lie in a store's folder. A file is in place, durably, before a
+row names it; what is registered once under a name, version and digest never changes.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from observability.models.artifact import Model, model_of, read_file
+from observability.models.features import Feature, refuse_repeats
+from observability.models.lightgbm_text import Link
+from observability.models.reference import Reference, describe
+from observability.store import append, lake
+from traces import ModelVersion
+from traces.errors import ModelError
+
+_COLUMNS = (
+    "name, version, digest, artifact, features, link, threshold, received_at, "
+    "reference_id, row_count, device_count, first_at, last_at"
+)
+_REGISTERED = """
+SELECT m.name, m.version, m.digest, m.artifact, m.features, m.link, m.threshold, m.received_at,
+    r.reference_id, r.row_count, r.device_count, r.first_at, r.last_at
+FROM models m
+LEFT JOIN (
+    SELECT * FROM model_references
+    QUALIFY row_number() OVER (PARTITION BY name, version, digest ORDER BY received_at DESC) = 1
+) r USING (name, version, digest)
+WHERE ($name IS NULL OR m.name = $name) AND ($version IS NULL OR m.version = $version)
+    AND ($digest IS NULL OR m.digest = $digest)
+ORDER BY m.name, m.received_at, m.version, m.digest
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModel:
+    """A model version that the store knows. `threshold` is in the unit of the score, None = none given.
+
+    `artifact_path` and `reference_path` lie in the store's folder; times UTC.
+    """
+
+    version: ModelVersion
+    artifact: str
+    artifact_path: Path
+    features: tuple[Feature, ...]
+    link: Link
+    threshold: float | None
+    reference: Reference | None
+    reference_path: Path | None
+    registered_at: datetime
+
+
+def add(
+    store: Path,
+    artifact: Path,
+    *,
+    name: str,
+    version: str,
+    features: Sequence[Feature] = (),
+    reference: Path | None = None,
+    threshold: float | None = None,
+) -> RegisteredModel:
+    """Register a model version: its file, its features (those of the artifact where none are given), its reference.
+
+    The same again adds nothing; a further reference becomes the current one. Raises ModelError where
+    a file is not what it should be, or where this name, version and digest are registered otherwise.
+    """
+    content = read_file(artifact, "a LightGBM text model")
+    model = model_of(content, str(artifact))
+    chosen = _checked_features(model, features, str(artifact))
+    _check_names(name, version)
+    _check_threshold(model, threshold)
+    key = ModelVersion(name, version, model.digest)
+    held = None if reference is None else read_file(reference, "a Parquet file of inputs")
+    described = None if held is None else describe(held, chosen, str(reference))
+    with lake.connect(store) as con:
+        known = find(con, store, key)
+    if known is not None:
+        _refuse_change(known, chosen, threshold)
+    _place(content, artifact_path(store, model.digest))
+    if held is not None and described is not None:
+        _place(held, reference_path(store, described.reference_id))
+    rows = {} if known else {"models": [_model_row(key, model, chosen, threshold)]}
+    current = known.reference.reference_id if known and known.reference else None
+    if described is not None and described.reference_id != current:
+        rows["model_references"] = [_reference_row(key, described)]
+    if rows:
+        append.append(store, rows)
+    with lake.connect(store) as con:
+        added = find(con, store, key)
+    if added is None:
+        raise ModelError(f"{name} {version} not in {store} after adding it", "it", "a bug: report it")
+    return added
+
+
+def find(con: duckdb.DuckDBPyConnection, store: Path, version: ModelVersion) -> RegisteredModel | None:
+    """The registered model of exactly this name, version and digest; None where there is none."""
+    found = registered(con, store, name=version.name, version=version.version, digest=version.digest)
+    return found[0] if found else None
+
+
+def registered(
+    con: duckdb.DuckDBPyConnection,
+    store: Path,
+    *,
+    name: str | None = None,
+    version: str | None = None,
+    digest: str | None = None,
+) -> tuple[RegisteredModel, ...]:
+    """All registered models, by name and time of registration; None asks nothing."""
+    asked = {"name": name, "version": version, "digest": digest}
+    rows = con.execute(_REGISTERED, asked).fetchall()
+    names = _COLUMNS.split(", ")
+    return tuple(_registered(dict(zip(names, row, strict=True)), store) for row in rows)
+
+
+def why_absent(con: duckdb.DuckDBPyConnection, store: Path, version: ModelVersion) -> str:
+    """One line for a model that `find` does not find: unknown, or known with another digest."""
+    same = registered(con, store, name=version.name, version=version.version)
+    if not same:
+        return (
+            f"no model {version.name} {version.version} is registered here; "
+            "`whence models add` registers it"
+        )
+    digests = ", ".join(_short(model.version.digest) for model in same)
+    return (
+        f"the digest differs: the device ran {version.name} {version.version} "
+        f"{_short(version.digest)}, registered here is {digests}"
+    )
+
+
+def artifact_path(store: Path, digest: str) -> Path:
+    """Where the artifact of a digest lies."""
+    return store / "models" / digest.removeprefix("sha256:") / "model.txt"
+
+
+def reference_path(store: Path, reference_id: str) -> Path:
+    """Where the reference of an id lies."""
+    return store / "references" / f"{reference_id.removeprefix('sha256:')}.parquet"
+
+
+def _checked_features(model: Model, features: Sequence[Feature], where: str) -> tuple[Feature, ...]:
+    """The given features if they are the artifact's, in its order; else its own. Raises ModelError."""
+    own = model.feature_names
+    if not features:
+        return tuple(Feature(name) for name in own)
+    given = [feature.name for feature in features]
+    refuse_repeats(given, "the feature list")
+    generic = all(name == f"Column_{number}" for number, name in enumerate(own))
+    if len(given) != len(own):
+        raise ModelError(f"{len(given)} features for {where}", f"{len(own)}: {', '.join(own)}")
+    if not generic and tuple(name.replace(" ", "_") for name in given) != own:
+        raise ModelError(
+            f"features {', '.join(given)} for {where}",
+            ", ".join(own),
+            "list them by the artifact's names and in its order",
+        )
+    return tuple(features)
+
+
+def _check_names(name: str, version: str) -> None:
+    if not name.strip() or not version.strip():
+        raise ModelError(f"name {name!r} and version {version!r}", "texts that are not empty")
+
+
+def _check_threshold(model: Model, threshold: float | None) -> None:
+    if threshold is not None and model.link == "logit" and not 0 < threshold < 1:
+        raise ModelError(
+            f"threshold {threshold:g} for a model whose score is a probability",
+            "a threshold between 0 and 1",
+        )
+
+
+def _refuse_change(known: RegisteredModel, features: Sequence[Feature], threshold: float | None) -> None:
+    if known.features != tuple(features) or known.threshold != threshold:
+        what = "threshold" if known.features == tuple(features) else "features"
+        raise ModelError(
+            f"another {what} for {known.version.name} {known.version.version}, which is registered",
+            f"the same {what} again",
+            "decisions refer to it as it is: register the change under a new version",
+        )
+
+
+def _model_row(
+    key: ModelVersion, model: Model, features: Sequence[Feature], threshold: float | None
+) -> Mapping[str, Any]:
+    return {
+        "name": key.name,
+        "version": key.version,
+        "digest": key.digest,
+        "artifact": model.artifact,
+        "features": [
+            {"name": f.name, "unit": f.unit, "levels": list(f.levels)} for f in features
+        ],
+        "link": model.link,
+        "threshold": threshold,
+    }
+
+
+def _reference_row(key: ModelVersion, reference: Reference) -> Mapping[str, Any]:
+    return {
+        "name": key.name,
+        "version": key.version,
+        "digest": key.digest,
+        "reference_id": reference.reference_id,
+        "row_count": reference.row_count,
+        "device_count": reference.device_count,
+        "first_at": reference.first_at,
+        "last_at": reference.last_at,
+    }
+
+
+def _registered(row: Mapping[str, Any], store: Path) -> RegisteredModel:
+    reference = None
+    if row["reference_id"] is not None:
+        reference = Reference(
+            row["reference_id"],
+            row["row_count"],
+            row["device_count"],
+            _utc(row["first_at"]),
+            _utc(row["last_at"]),
+        )
+    return RegisteredModel(
+        version=ModelVersion(row["name"], row["version"], row["digest"]),
+        artifact=row["artifact"],
+        artifact_path=artifact_path(store, row["digest"]),
+        features=tuple(
+            Feature(f["name"], f["unit"], tuple(f["levels"])) for f in row["features"]
+        ),
+        link=row["link"],
+        threshold=row["threshold"],
+        reference=reference,
+        reference_path=reference_path(store, reference.reference_id) if reference else None,
+        registered_at=row["received_at"].astimezone(UTC),
+    )
+
+
+def _place(content: bytes, target: Path) -> None:
+    """Put content-addressed bytes in place, whole or not at all, and durably."""
+    if target.is_file() and target.read_bytes() == content:
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as part:
+        part.write(content)
+        part.flush()
+        os.fsync(part.fileno())
+    Path(part.name).replace(target)
+    for folder in (target.parent, target.parent.parent):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _short(digest: str) -> str:
+    return digest[:19]
+
+
+def _utc(at: datetime | None) -> datetime | None:
+    return None if at is None else at.astimezone(UTC)

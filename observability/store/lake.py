@@ -1,0 +1,109 @@
+"""Where a store lies and how a connection to it is opened.
+
+Owns the store folder's form, the catalog's settings and the extensions. Every connection of the
+product comes from here; only write.py asks for one that can write.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import tomllib
+from pathlib import Path
+from typing import Literal
+
+import duckdb
+
+from traces.errors import StoreError
+
+SCHEMA_VERSION = 1
+ALIAS = "fleet"
+_EXTENSIONS = ("sqlite_scanner", "ducklake")
+_MARK = "store.toml"
+
+
+def is_store(store: Path) -> bool:
+    """Whether the folder is a store of this product."""
+    return (store / _MARK).is_file()
+
+
+def connect(store: str | Path) -> duckdb.DuckDBPyConnection:
+    """Open a store to read, beside a process that writes it.
+
+    Tables are unqualified, the session's time zone is UTC, and each query sees the newest commit.
+    Raises StoreError where the folder is no store or one of a newer version.
+    """
+    return attach(Path(store), read_only=True)
+
+
+def create_folder(store: Path) -> None:
+    """Make an empty store folder; the writer fills its catalog. Raises StoreError on a foreign folder."""
+    if store.exists() and any(store.iterdir()):
+        raise StoreError(
+            f"{store} with other content", "a store or an empty folder", "give another --store"
+        )
+    for folder in ("data", "models", "references", "keys"):
+        (store / folder).mkdir(parents=True, exist_ok=True)
+    (store / "keys").chmod(0o700)
+    (store / _MARK).write_text(f'catalog = "sqlite"\nschema_version = {SCHEMA_VERSION}\n')
+
+
+def attach(store: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB connection with the store attached as the default database."""
+    _check(store)
+    con = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
+    for name in _EXTENSIONS:
+        con.execute(f"LOAD '{_quoted(str(_extension(name)))}'")
+    catalog = _quoted(str((store / "catalog.sqlite").resolve()))
+    data = _quoted(str((store / "data").resolve()))
+    options = [
+        f"DATA_PATH '{data}/'",
+        "OVERRIDE_DATA_PATH true",
+        "DATA_INLINING_ROW_LIMIT 0",
+        "META_BUSY_TIMEOUT 10000",
+        "READ_ONLY" if read_only else "META_JOURNAL_MODE 'WAL'",
+    ]
+    try:
+        con.execute(f"ATTACH 'ducklake:sqlite:{catalog}' AS {ALIAS} ({', '.join(options)})")
+        con.execute(f"USE {ALIAS}")
+        con.execute("SET TimeZone = 'UTC'")
+    except duckdb.Error as error:
+        con.close()
+        raise StoreError(f"{store}, whose catalog cannot be opened: {error}", "a readable store") from error
+    return con
+
+
+def snapshot_id(con: duckdb.DuckDBPyConnection) -> int:
+    """The number of the newest commit; it grows with each."""
+    row = con.execute(f"FROM {ALIAS}.current_snapshot()").fetchone()
+    return row[0] if row else 0
+
+
+def clock_kind(con: duckdb.DuckDBPyConnection) -> Literal["system", "recorded"]:
+    """Whether the store's times are this machine's or recorded ones."""
+    row = con.execute("SELECT value FROM meta WHERE key = 'clock'").fetchone()
+    return "recorded" if row and row[0] == "recorded" else "system"
+
+
+def _check(store: Path) -> None:
+    if not is_store(store):
+        found = f"{store}, which is no store" if store.exists() else f"no folder {store}"
+        raise StoreError(found, "a store folder", "`whence serve` or `whence replay` makes one; see --store")
+    version = tomllib.loads((store / _MARK).read_text()).get("schema_version", 0)
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{store} of schema version {version}",
+            f"at most {SCHEMA_VERSION}",
+            "a newer Whence wrote it: upgrade this one",
+        )
+
+
+def _extension(name: str) -> Path:
+    """The extension file inside its installed package: nothing is fetched, nothing is copied."""
+    spec = importlib.util.find_spec(f"duckdb_extension_{name}")
+    if spec is None or spec.origin is None:
+        raise StoreError(f"no package duckdb-extension-{name.replace('_', '-')}", "it installed", "pip install 'whence[server]'")
+    return Path(spec.origin).parent / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+
+
+def _quoted(text: str) -> str:
+    return text.replace("'", "''")

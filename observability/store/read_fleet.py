@@ -1,0 +1,133 @@
+"""The fleet at a glance: totals, devices, gates and what the store could not take as it came."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import polars as pl
+
+from observability.store.read import Window, frame, one
+
+_TOTALS = """
+WITH chosen AS (
+    SELECT device_id, decision_id, decided_at, disposition
+    FROM decisions
+    WHERE ($start IS NULL OR decided_at >= $start) AND ($end IS NULL OR decided_at < $end)
+)
+SELECT
+    count(DISTINCT device_id) AS devices,
+    count(*) AS decisions,
+    count(*) FILTER (disposition = 'blocked') AS blocked,
+    count(*) FILTER (decision_id IN (SELECT decision_id FROM outcomes)) AS known,
+    max(decided_at) AS newest_decided_at
+FROM chosen
+"""
+
+_DEVICES = """
+WITH flagged AS (
+    SELECT *,
+        ($start IS NULL OR decided_at >= $start) AND ($end IS NULL OR decided_at < $end) AS chosen
+    FROM decisions
+)
+SELECT
+    device_id,
+    max(decided_at) AS last_decided_at,
+    count(*) FILTER (chosen) AS decisions,
+    count(*) FILTER (chosen AND disposition = 'blocked') AS blocked,
+    arg_max(action, decided_at) AS last_action,
+    arg_max(disposition, decided_at) AS last_disposition,
+    arg_max(decision_id, decided_at) AS last_decision_id,
+    arg_max(model_name || ' ' || model_version, decided_at) AS last_model,
+    (epoch_us(max(decided_at)) - epoch_us(min(decided_at))) / 1e6 / nullif(count(*) - 1, 0)
+        AS mean_interval_s,
+    count(*) AS decisions_ever
+FROM flagged
+GROUP BY device_id
+ORDER BY last_decided_at DESC, device_id
+"""
+
+_GATES = """
+SELECT gate.name AS gate,
+    count(*) AS judged,
+    count(*) FILTER (gate.verdict = 'block') AS blocked
+FROM (
+    SELECT unnest(gates) AS gate
+    FROM decisions
+    WHERE ($start IS NULL OR decided_at >= $start) AND ($end IS NULL OR decided_at < $end)
+)
+GROUP BY gate.name
+ORDER BY blocked DESC, gate
+"""
+
+_REJECTS = """
+SELECT reason, count(*) AS rejected, count(DISTINCT nullif(device_id, '')) AS devices,
+    max(received_at) AS newest_received_at
+FROM rejects
+WHERE ($start IS NULL OR received_at >= $start) AND ($end IS NULL OR received_at < $end)
+GROUP BY reason
+ORDER BY rejected DESC, reason
+"""
+
+_CONFLICTS = """
+SELECT count(*) AS conflicts, count(DISTINCT device_id) AS devices
+FROM conflicts
+WHERE ($start IS NULL OR received_at >= $start) AND ($end IS NULL OR received_at < $end)
+"""
+
+_STRANGE_MODELS = """
+SELECT model_name || ' ' || model_version AS model, model_digest,
+    count(*) AS decisions, count(DISTINCT device_id) AS devices,
+    bool_or(EXISTS (
+        SELECT 1 FROM models
+        WHERE models.name = model_name AND models.version = model_version
+    )) AS other_digest
+FROM decisions
+WHERE ($start IS NULL OR decided_at >= $start) AND ($end IS NULL OR decided_at < $end)
+    AND model_digest NOT IN (SELECT digest FROM models)
+GROUP BY ALL
+ORDER BY decisions DESC, model
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Counts over a window. `known` decisions have at least one outcome."""
+
+    devices: int
+    decisions: int
+    blocked: int
+    known: int
+    newest_decided_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """The fleet over a window; one row of `devices` for each device ever seen.
+
+    `devices`: device_id, last_decided_at, decisions, blocked, last_action, last_disposition,
+    last_decision_id, last_model, mean_interval_s, decisions_ever. `gates`: gate, judged, blocked.
+    `rejects`: reason, rejected, devices, newest_received_at. `strange_models`, whose artifact is
+    not registered: model, model_digest, decisions, devices, other_digest.
+    """
+
+    totals: Totals
+    devices: pl.DataFrame
+    gates: pl.DataFrame
+    rejects: pl.DataFrame
+    conflicts: int
+    strange_models: pl.DataFrame
+
+
+def fleet(con: duckdb.DuckDBPyConnection, window: Window) -> Fleet:
+    """The fleet over a window. Rejects and conflicts, which have no decision time, go by receipt."""
+    chosen = window.parameters()
+    return Fleet(
+        totals=Totals(**one(con, _TOTALS, chosen)),
+        devices=frame(con, _DEVICES, chosen),
+        gates=frame(con, _GATES, chosen),
+        rejects=frame(con, _REJECTS, chosen),
+        conflicts=one(con, _CONFLICTS, chosen)["conflicts"],
+        strange_models=frame(con, _STRANGE_MODELS, chosen),
+    )

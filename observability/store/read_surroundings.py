@@ -1,0 +1,177 @@
+"""What lies around one decision: its neighbours on the device, what is usual, where it came from."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
+
+import duckdb
+
+from observability.store.read import frame, one
+from observability.store.stored import StoredDecision
+from traces import Decision
+
+USUAL_DECISIONS = 5000
+"""The usual range is taken over this many decisions of the type, the last before this one."""
+_USUAL_DAYS = (1, 30, 400)
+"""How far back receipts are searched, in days: the first stretch with enough decisions is taken."""
+
+_ROW = """
+SELECT layout_id, resource_id, clock_uncertainty_us
+FROM decisions
+WHERE received_at = $received_at AND device_id = $device AND decision_id = $id
+LIMIT 1
+"""
+
+_NEIGHBOURS = """
+SELECT
+    max((decided_at, decision_id)) FILTER ((decided_at, decision_id) < ($at, $id)) AS previous,
+    min((decided_at, decision_id)) FILTER ((decided_at, decision_id) > ($at, $id)) AS next
+FROM decisions
+WHERE device_id = $device
+"""
+
+_COUNT = """
+SELECT count(*) AS decisions
+FROM decisions
+WHERE received_at > $since AND received_at <= $received_at
+    AND decision_type = $type AND layout_id = $layout AND decided_at <= $at
+"""
+
+_USUAL = """
+WITH recent AS (
+    SELECT inputs
+    FROM decisions
+    WHERE received_at > $since AND received_at <= $received_at
+        AND decision_type = $type AND layout_id = $layout AND decided_at <= $at
+    ORDER BY decided_at DESC
+    LIMIT $last
+), single AS (
+    SELECT generate_subscripts(inputs, 1) AS place, unnest(inputs) AS value FROM recent
+)
+SELECT place,
+    quantile_cont(value, 0.05) AS low,
+    quantile_cont(value, 0.95) AS high,
+    count(*) AS n
+FROM single
+WHERE value IS NOT NULL AND isfinite(value)
+GROUP BY place
+"""
+
+_RESOURCE = "SELECT attributes FROM resources WHERE resource_id = $resource LIMIT 1"
+
+Place = Literal["below", "usual", "above", "not recorded", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Another decision of the same device; times UTC."""
+
+    decision_id: str
+    decided_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """5th and 95th percentile of one input over `n` decisions of the fleet, in the input's unit."""
+
+    low: float
+    high: float
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What lies around one decision. `resource` holds the attributes of the sending program."""
+
+    previous: Neighbour | None
+    next: Neighbour | None
+    usual: Mapping[str, Usual]
+    resource: Mapping[str, str]
+    clock_uncertainty_us: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class InputRow:
+    """One input beside what is usual; `pushed` is its attribution in link units, None if unknown."""
+
+    name: str
+    value: float | str
+    unit: str
+    usual: Usual | None
+    place: Place
+    pushed: float | None
+
+
+def surroundings(con: duckdb.DuckDBPyConnection, stored: StoredDecision) -> Surroundings:
+    """What lies around a stored decision."""
+    key = {"device": stored.device_id, "id": stored.decision_id}
+    row = one(con, _ROW, {**key, "received_at": stored.received_at})
+    near = one(con, _NEIGHBOURS, {**key, "at": stored.decided_at})
+    resource = one(con, _RESOURCE, {"resource": row.get("resource_id")})
+    return Surroundings(
+        previous=_neighbour(near["previous"]),
+        next=_neighbour(near["next"]),
+        usual=_usual(con, stored, row.get("layout_id")),
+        resource=resource.get("attributes") or {},
+        clock_uncertainty_us=row.get("clock_uncertainty_us"),
+    )
+
+
+def input_rows(
+    decision: Decision,
+    usual: Mapping[str, Usual],
+    units: Mapping[str, str],
+    pushed: Mapping[str, float],
+) -> tuple[InputRow, ...]:
+    """The inputs, the strongest attribution first, else in the model's order; mappings by input."""
+    rows = [
+        InputRow(
+            name,
+            value,
+            units.get(name, ""),
+            usual.get(name),
+            _place(value, usual.get(name)),
+            pushed.get(name),
+        )
+        for name, value in (*decision.inputs.items(), *decision.categoricals.items())
+    ]
+    return tuple(sorted(rows, key=lambda row: -abs(row.pushed or 0.0)))
+
+
+def _usual(
+    con: duckdb.DuckDBPyConnection, stored: StoredDecision, layout: str | None
+) -> dict[str, Usual]:
+    """Percentiles over the last decisions before this one, searched no further back than needed."""
+    names = list(stored.decision.inputs)
+    asked: dict[str, Any] = {
+        "type": stored.decision.type,
+        "layout": layout,
+        "at": stored.decided_at,
+        "received_at": stored.received_at,
+    }
+    for days in _USUAL_DAYS:
+        asked["since"] = stored.received_at - timedelta(days=days)
+        if one(con, _COUNT, asked)["decisions"] >= USUAL_DECISIONS:
+            break
+    rows = frame(con, _USUAL, {**asked, "last": USUAL_DECISIONS}).iter_rows(named=True)
+    return {names[row["place"] - 1]: Usual(row["low"], row["high"], row["n"]) for row in rows}
+
+
+def _neighbour(found: tuple[datetime, str] | None) -> Neighbour | None:
+    return None if found is None else Neighbour(found[1], found[0].astimezone(UTC))
+
+
+def _place(value: float | str, usual: Usual | None) -> Place:
+    if isinstance(value, str):
+        return "unknown"
+    if not math.isfinite(value):
+        return "not recorded"
+    if usual is None:
+        return "unknown"
+    if value < usual.low:
+        return "below"
+    return "above" if value > usual.high else "usual"

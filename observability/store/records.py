@@ -1,0 +1,253 @@
+"""Spans as rows and rows as spans, as inverse functions.
+
+An attribute leaves a row's `rest` only where the columns reproduce it, so nothing that was sent is
+lost and an export gives back what came.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
+
+from traces import codec
+from traces.chain import span_digest
+from traces.conventions import DECISION_SPAN_PREFIX, DEVICE_ID
+from traces.decision import Decision, GateVerdict, ModelVersion, Outcome, Recommendation
+from traces.otlp import attributes_of, key_values
+
+Row = dict[str, Any]
+MAX_RAW_BYTES = 65536
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_IN_COLUMNS = frozenset(
+    {
+        codec.TYPE, codec.MODEL_NAME, codec.MODEL_VERSION, codec.MODEL_DIGEST, codec.RECOMMENDED,
+        codec.SCORE, codec.THRESHOLD, codec.ACTION, codec.DISPOSITION, codec.INPUT_NAMES,
+        codec.INPUT_VALUES, codec.CATEGORICAL_NAMES, codec.CATEGORICAL_VALUES,
+        *codec.GATE_TEXTS.values(), *codec.GATE_NUMBERS.values(),
+    }
+)  # fmt: skip
+
+
+def decision_row(span: Span, attributes: Mapping[str, Any]) -> tuple[Row, Row]:
+    """The row of `decisions` and of `layouts` for a decision span. Raises InvalidSpan."""
+    decision = codec.decode_decision(attributes)
+    layout = layout_row(decision.type, tuple(decision.inputs), tuple(decision.categoricals))
+    recommendation = decision.recommendation or Recommendation("")
+    rest = _bare(span)
+    if span.name == DECISION_SPAN_PREFIX + decision.type:
+        rest.name = ""
+    rest.attributes.extend(key_values(_rest_attributes(decision)))
+    return {
+        **_span_columns(span, attributes),
+        "decision_id": span_key(span),
+        "decision_type": decision.type,
+        "model_name": decision.model.name,
+        "model_version": decision.model.version,
+        "model_digest": decision.model.digest,
+        "decided_at": _instant(span.end_time_unix_nano),
+        "recommendation": recommendation.action or None,
+        "score": recommendation.score,
+        "threshold": recommendation.threshold,
+        "action": decision.action,
+        "disposition": decision.disposition,
+        "layout_id": layout["layout_id"],
+        "inputs": list(decision.inputs.values()),
+        "categoricals": list(decision.categoricals.values()),
+        "gates": [{name: getattr(gate, name) for name in _GATE_FIELDS} for gate in decision.gates],
+        "context": [(name, _text(value)) for name, value in decision.context.items()],
+        "rest": rest.SerializeToString(deterministic=True),
+    }, layout
+
+
+def outcome_row(span: Span, attributes: Mapping[str, Any]) -> Row:
+    """The row of `outcomes` for an outcome span. Raises InvalidSpan."""
+    outcome = codec.decode_outcome(attributes)
+    return {
+        **_ids(span),
+        **_span_columns(span, attributes),
+        "decision_id": outcome.decision_id,
+        "label": outcome.label,
+        "value": outcome.value,
+        "source": outcome.source,
+        "observed_at": _instant(outcome.observed_unix_nano),
+        "rest": _whole(span),
+    }
+
+
+def span_row(span: Span, attributes: Mapping[str, Any]) -> Row:
+    """The row of `spans` for any other span."""
+    return {
+        **_ids(span),
+        **_span_columns(span, attributes),
+        "parent_span_id": span.parent_span_id.hex(),
+        "name": span.name,
+        "attributes": [(name, _text(value)) for name, value in attributes.items()],
+        "rest": _whole(span),
+    }
+
+
+def resource_row(envelope: ResourceSpans) -> Row:
+    """The row of `resources` for an envelope, its id from its bytes."""
+    data = envelope.SerializeToString(deterministic=True)
+    attributes = attributes_of(envelope.resource.attributes)
+    scope = envelope.scope_spans[0].scope
+    return {
+        "resource_id": _sha256(data),
+        "device_id": device_id(envelope),
+        "attributes": [(name, _text(value)) for name, value in attributes.items()],
+        "scope_name": scope.name,
+        "scope_version": scope.version,
+        "envelope": data,
+    }
+
+
+def reject_row(device: str, reason: str, raw: bytes) -> Row:
+    """The row of `rejects` for a span that was refused; at most 64 KiB of it are kept."""
+    return {
+        "reject_id": _sha256(reason.encode() + b"\0" + raw),
+        "device_id": device,
+        "reason": reason,
+        "raw": raw[:MAX_RAW_BYTES],
+    }
+
+
+def conflict_row(kind: str, row: Row) -> Row:
+    """The row of `conflicts` for a row of table `kind` whose key is stored with other content."""
+    span = stored_span(kind, row)
+    return {
+        "device_id": row["device_id"],
+        "span_key": span_key(span),
+        "kind": kind,
+        "digest": row["digest"],
+        "raw": span.SerializeToString(deterministic=True)[:MAX_RAW_BYTES],
+    }
+
+
+@functools.lru_cache(maxsize=4096)
+def layout_row(decision_type: str, names: tuple[str, ...], categorical_names: tuple[str, ...]) -> Row:
+    """The row of `layouts` for the names of a decision type's inputs, in their order."""
+    text = json.dumps([decision_type, names, categorical_names], ensure_ascii=False)
+    return {
+        "layout_id": _sha256(text.encode()),
+        "decision_type": decision_type,
+        "names": list(names),
+        "categorical_names": list(categorical_names),
+    }
+
+
+def stored_span(kind: str, row: Mapping[str, Any]) -> Span:
+    """The OTLP span that a row of decisions, outcomes or spans came from.
+
+    A row of `decisions` must also have the `names` and `categorical_names` of its layout, unless it
+    states no inputs.
+    """
+    span = Span.FromString(row["rest"])
+    if kind == "decisions":
+        trace_id, _, span_id = row["decision_id"].partition("-")
+        decision = stored_decision_value(row)
+        span.name = span.name or DECISION_SPAN_PREFIX + decision.type
+        del span.attributes[:]
+        span.attributes.extend(key_values(codec.encode_decision(decision)))
+    else:
+        trace_id, span_id = row["trace_id"], row["span_id"]
+    span.trace_id, span.span_id = bytes.fromhex(trace_id), bytes.fromhex(span_id)
+    span.start_time_unix_nano, span.end_time_unix_nano = row["start_unix_nano"], row["end_unix_nano"]
+    return span
+
+
+def stored_decision_value(row: Mapping[str, Any]) -> Decision:
+    """The Decision that a row of `decisions`, with the names of its layout, states."""
+    rest = attributes_of(Span.FromString(row["rest"]).attributes)
+    names, categorical_names = row.get("names") or [], row.get("categorical_names") or []
+    columns = Decision(
+        type=row["decision_type"],
+        model=ModelVersion(row["model_name"], row["model_version"], row["model_digest"]),
+        recommendation=None
+        if row["recommendation"] is None
+        else Recommendation(row["recommendation"], row["score"], row["threshold"]),
+        inputs=dict(zip(names, row["inputs"], strict=False)),
+        categoricals=dict(zip(categorical_names, row["categoricals"], strict=False)),
+        gates=tuple(GateVerdict(**gate) for gate in row["gates"]),
+        action=row["action"],
+        disposition=row["disposition"],
+        context=dict(row["context"]),
+    )
+    return codec.decode_decision({**codec.encode_decision(columns), **rest})
+
+
+def stored_outcome_value(row: Mapping[str, Any]) -> Outcome:
+    """The Outcome that a row of `outcomes` states."""
+    return codec.decode_outcome(attributes_of(Span.FromString(row["rest"]).attributes))
+
+
+def device_id(envelope: ResourceSpans) -> str:
+    """The device that the resource claims; empty where it claims none."""
+    for pair in envelope.resource.attributes:
+        if pair.key == DEVICE_ID:
+            return pair.value.string_value
+    return ""
+
+
+def span_key(span: Span) -> str:
+    """`<32 hex trace id>-<16 hex span id>`."""
+    return f"{span.trace_id.hex()}-{span.span_id.hex()}"
+
+
+def _rest_attributes(decision: Decision) -> dict[str, Any]:
+    """What no column reproduces: all that is not named there, and context that is not text."""
+    texts = {
+        codec.context_attribute(name)
+        for name, value in decision.context.items()
+        if isinstance(value, str)
+    }
+    encoded = codec.encode_decision(decision)
+    return {k: v for k, v in encoded.items() if k not in _IN_COLUMNS and k not in texts}
+
+
+def _ids(span: Span) -> Row:
+    return {"trace_id": span.trace_id.hex(), "span_id": span.span_id.hex()}
+
+
+def _span_columns(span: Span, attributes: Mapping[str, Any]) -> Row:
+    start, end = span.start_time_unix_nano, span.end_time_unix_nano
+    return {
+        "start_unix_nano": start,
+        "end_unix_nano": end,
+        "digest": span_digest(span.trace_id, span.span_id, span.name, start, end, attributes),
+    }
+
+
+def _bare(span: Span) -> Span:
+    """A copy without ids, times and attributes."""
+    bare = Span()
+    bare.CopyFrom(span)
+    for name in ("trace_id", "span_id", "start_time_unix_nano", "end_time_unix_nano", "attributes"):
+        bare.ClearField(name)  # pyright: ignore[reportArgumentType]
+    return bare
+
+
+def _whole(span: Span) -> bytes:
+    rest = _bare(span)
+    rest.attributes.extend(span.attributes)
+    return rest.SerializeToString(deterministic=True)
+
+
+def _instant(unix_nano: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=unix_nano // 1000)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _sha256(data: bytes) -> str:
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+_GATE_FIELDS = ("name", "kind", "verdict", "reason", "input", "operator", "limit", "observed")

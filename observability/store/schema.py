@@ -1,0 +1,98 @@
+"""The tables' keys, their Arrow form and the statements that make them; schema.sql is the source.
+
+Owns how a store comes to be and moves forward. No other file runs DDL, but for views.py.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from observability.store.lake import SCHEMA_VERSION
+from traces.errors import StoreError
+
+KEYS: dict[str, tuple[str, ...]] = {
+    "decisions": ("device_id", "decision_id"),
+    "outcomes": ("device_id", "trace_id", "span_id"),
+    "spans": ("device_id", "trace_id", "span_id"),
+    "layouts": ("layout_id",),
+    "resources": ("resource_id",),
+    "rejects": ("reject_id",),
+    "conflicts": ("device_id", "span_key", "digest"),
+    "models": ("name", "version", "digest"),
+    "model_references": ("name", "version", "digest", "reference_id"),
+}
+"""What makes a row of each table the same row; the writer stores it once."""
+
+CONTENT = ("decisions", "outcomes", "spans")
+"""Tables whose rows carry a digest: the same key with another digest is a conflict."""
+
+PARTITIONED = ("decisions", "outcomes", "spans")
+
+MIGRATIONS: dict[int, tuple[str, ...]] = {}
+"""Statements that take a store from the version before to the version that is the key."""
+
+
+@functools.cache
+def arrow_schemas() -> Mapping[str, pa.Schema]:
+    """The Arrow schema of each table, read off the DDL itself."""
+    with duckdb.connect() as con:
+        for statement in _statements():
+            con.execute(statement)
+        return {name: con.sql(f"FROM {name} LIMIT 0").to_arrow_table().schema for name in KEYS}
+
+
+def arrow_table(name: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Rows as an Arrow table of the named table's form, without received_at: the writer stamps it."""
+    rows = list(rows)
+    fields = [field for field in arrow_schemas()[name] if field.name != "received_at"]
+    columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in fields]
+    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+
+
+def create_tables(con: duckdb.DuckDBPyConnection, clock: str) -> None:
+    """Fill an empty catalog, in one transaction."""
+    con.execute("BEGIN")
+    for statement in _statements():
+        con.execute(statement)
+    con.executemany(
+        "INSERT INTO meta VALUES (?, ?)", [["schema_version", str(SCHEMA_VERSION)], ["clock", clock]]
+    )
+    con.execute("COMMIT")
+    for name in PARTITIONED:
+        con.execute(
+            f"ALTER TABLE {name} SET PARTITIONED BY (year(received_at), month(received_at), day(received_at))"
+        )
+
+
+def migrate(con: duckdb.DuckDBPyConnection) -> None:
+    """Bring a store of an earlier version forward. Raises StoreError for a newer one."""
+    version = schema_version(con)
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"a store of schema version {version}",
+            f"at most {SCHEMA_VERSION}",
+            "a newer Whence wrote it: upgrade this one",
+        )
+    for target in range(version + 1, SCHEMA_VERSION + 1):
+        con.execute("BEGIN")
+        for statement in MIGRATIONS[target]:
+            con.execute(statement)
+        con.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", [str(target)])
+        con.execute("COMMIT")
+
+
+def schema_version(con: duckdb.DuckDBPyConnection) -> int:
+    """The schema version that the catalog states."""
+    row = con.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _statements() -> list[str]:
+    text = (Path(__file__).parent / "schema.sql").read_text()
+    return [statement for statement in text.split(";\n") if statement.strip()]

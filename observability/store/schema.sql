@@ -1,0 +1,142 @@
+-- The tables of a fleet, DuckLake. Append-only: a correction or a label is a new row.
+-- Every row carries received_at (UTC), so that "as known then" is a filter on it.
+-- A statement ends with a line that ends in a semicolon; migrations are in migrate.py.
+
+CREATE TABLE meta (
+    key VARCHAR,                      -- schema_version, clock
+    value VARCHAR
+);
+
+CREATE TABLE decisions (
+    device_id VARCHAR,                -- the server's view of who decided
+    decision_id VARCHAR,              -- <32 hex trace id>-<16 hex span id>
+    decision_type VARCHAR,            -- such as pump.stop
+    model_name VARCHAR,
+    model_version VARCHAR,
+    model_digest VARCHAR,             -- sha256:<64 hex> of the artifact, as the device claims
+    decided_at TIMESTAMPTZ,           -- corrected end of the span, UTC
+    received_at TIMESTAMPTZ,          -- when the receiver took it, UTC
+    start_unix_nano BIGINT,           -- as sent, ns since 1970 UTC
+    end_unix_nano BIGINT,             -- as sent, ns since 1970 UTC
+    clock_uncertainty_us BIGINT,      -- half width of decided_at's uncertainty; NULL = unknown
+    recommendation VARCHAR,           -- the action that the model proposed; NULL = none
+    score DOUBLE,                     -- the model's output, its own unit
+    threshold DOUBLE,                 -- in the unit of score
+    action VARCHAR,                   -- what the device did
+    disposition VARCHAR,              -- executed, blocked, modified, deferred
+    layout_id VARCHAR,                -- names of inputs and categoricals: layouts
+    inputs DOUBLE[],                  -- in the order of the layout; missing = NaN
+    categoricals VARCHAR[],           -- in the order of the layout
+    gates STRUCT(name VARCHAR, kind VARCHAR, verdict VARCHAR, reason VARCHAR, "input" VARCHAR, operator VARCHAR, "limit" DOUBLE, observed DOUBLE)[],
+    context MAP(VARCHAR, VARCHAR),    -- place, state, people, as text; typed in rest where not text
+    digest BLOB,                      -- 32 bytes, of the content as sent: tells a repeat from a conflict
+    origin VARCHAR,                   -- otlp or import
+    identity VARCHAR,                 -- how the writer was identified; unverified on loopback
+    resource_id VARCHAR,              -- resources
+    rest BLOB                         -- the OTLP Span less what the columns hold
+);
+
+CREATE TABLE layouts (
+    layout_id VARCHAR,                -- sha256:<64 hex> of type and names
+    decision_type VARCHAR,
+    names VARCHAR[],
+    categorical_names VARCHAR[],
+    received_at TIMESTAMPTZ
+);
+
+CREATE TABLE resources (
+    resource_id VARCHAR,              -- sha256:<64 hex> of the envelope
+    device_id VARCHAR,
+    attributes MAP(VARCHAR, VARCHAR), -- of the resource, as text
+    scope_name VARCHAR,
+    scope_version VARCHAR,
+    envelope BLOB,                    -- the OTLP ResourceSpans without spans: resource, scope, schema URLs
+    received_at TIMESTAMPTZ
+);
+
+CREATE TABLE outcomes (
+    device_id VARCHAR,
+    trace_id VARCHAR,                 -- of the outcome's own span
+    span_id VARCHAR,
+    decision_id VARCHAR,              -- the decision that it is about
+    label VARCHAR,
+    value DOUBLE,                     -- NULL = none
+    source VARCHAR,                   -- sensor, system or person
+    observed_at TIMESTAMPTZ,          -- when the truth was seen, UTC
+    received_at TIMESTAMPTZ,
+    start_unix_nano BIGINT,
+    end_unix_nano BIGINT,
+    validated_by VARCHAR,             -- NULL = not validated
+    digest BLOB,
+    origin VARCHAR,
+    identity VARCHAR,
+    resource_id VARCHAR,
+    rest BLOB                         -- the OTLP Span less ids and times
+);
+
+CREATE TABLE spans (
+    device_id VARCHAR,                -- empty: the resource names no device
+    trace_id VARCHAR,
+    span_id VARCHAR,
+    parent_span_id VARCHAR,           -- empty: a root
+    name VARCHAR,
+    start_unix_nano BIGINT,
+    end_unix_nano BIGINT,
+    received_at TIMESTAMPTZ,
+    attributes MAP(VARCHAR, VARCHAR), -- as text
+    digest BLOB,
+    origin VARCHAR,
+    identity VARCHAR,
+    resource_id VARCHAR,
+    rest BLOB                         -- the OTLP Span less ids and times
+);
+
+CREATE TABLE rejects (
+    reject_id VARCHAR,                -- sha256:<64 hex> of reason and content
+    device_id VARCHAR,                -- empty: unknown
+    reason VARCHAR,                   -- one line: found, expected, hint
+    raw BLOB,                         -- the OTLP Span, at most 64 KiB
+    received_at TIMESTAMPTZ
+);
+
+CREATE TABLE conflicts (
+    device_id VARCHAR,
+    span_key VARCHAR,                 -- <trace id>-<span id> that is stored already
+    kind VARCHAR,                     -- decisions, outcomes, spans: where it is stored
+    digest BLOB,                      -- of the other content
+    raw BLOB,                         -- the other content as OTLP ResourceSpans, at most 64 KiB
+    received_at TIMESTAMPTZ
+);
+
+CREATE TABLE models (
+    name VARCHAR,
+    version VARCHAR,
+    digest VARCHAR,                   -- sha256:<64 hex> of the artifact
+    artifact VARCHAR,                 -- lightgbm-text
+    features STRUCT(name VARCHAR, unit VARCHAR, levels VARCHAR[])[],  -- in the model's order; levels of a categorical, else empty
+    link VARCHAR,                     -- identity or logit: the unit of attributions
+    threshold DOUBLE,                 -- in the unit of the score; NULL = none
+    received_at TIMESTAMPTZ
+);
+
+CREATE TABLE model_references (
+    name VARCHAR,
+    version VARCHAR,
+    digest VARCHAR,
+    reference_id VARCHAR,             -- sha256:<64 hex> of the Parquet file
+    row_count BIGINT,                 -- rows of the reference
+    device_count BIGINT,              -- 0: the reference names no device
+    first_at TIMESTAMPTZ,             -- NULL: the reference has no time
+    last_at TIMESTAMPTZ,
+    received_at TIMESTAMPTZ
+);
+
+CREATE VIEW gates AS
+    SELECT device_id, decision_id, decision_type, decided_at, received_at, position, gate.name AS name,
+        gate.kind AS kind, gate.verdict AS verdict, gate.reason AS reason, gate."input" AS "input",
+        gate.operator AS operator, gate."limit" AS "limit", gate.observed AS observed
+    FROM (SELECT *, unnest(range(1, len(gates) + 1)) AS position, unnest(gates) AS gate FROM decisions);
+
+CREATE VIEW context AS
+    SELECT device_id, decision_id, decision_type, decided_at, received_at, entry.key AS name, entry.value AS value
+    FROM (SELECT *, unnest(map_entries(context)) AS entry FROM decisions);

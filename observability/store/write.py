@@ -1,0 +1,239 @@
+"""The one writer of a store: it owns the lock, the commit and what durable means.
+
+A commit inserts, fsyncs the new files and their folders, and only then commits the catalog; when
+`write` returns, the rows survive a power cut. No other file writes to a store.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from observability.store import lake, schema
+from observability.store.records import conflict_row
+from observability.store.views import replace_views
+from traces.device.clock import Clock, RecordedClock, SystemClock
+from traces.errors import StoreError
+
+Batch = Mapping[str, pa.Table]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class StoreInUse(StoreError):
+    """Another process owns writing to this store."""
+
+
+@dataclass(slots=True)
+class Receipt:
+    """What a commit did, in rows per table."""
+
+    stored: dict[str, int] = field(default_factory=dict)
+    repeats: int = 0
+    conflicts: int = 0
+
+
+class Writer:
+    """Owns writing to a store until closed. Raises StoreInUse where another process does.
+
+    Opening creates the store where the folder is missing or empty and migrates an older one. `clock`
+    gives received_at, and a recorded one makes a new store one of recorded time; without a clock it
+    is the system's, or on a store of recorded time the newest row's.
+    """
+
+    def __init__(self, store: Path, clock: Clock | None = None) -> None:
+        self.store = store
+        self._guard = threading.Lock()
+        self._synced: dict[Path, set[str]] = {}
+        if not lake.is_store(store):
+            lake.create_folder(store)
+        self._lock = _take_lock(store)
+        try:
+            self.con = self._open("recorded" if isinstance(clock, RecordedClock) else "system")
+            self.clock = clock or self._own_clock()
+        except BaseException:
+            self._lock.close()
+            raise
+
+    def write(self, batch: Batch) -> Receipt:
+        """Commit the rows that are new and return when they are durable.
+
+        Rows whose key is stored already count as repeats, or become rows of `conflicts` where their
+        digest differs. Raises duckdb.Error or OSError with nothing stored where the disk or the catalog fails.
+        """
+        with self._guard:
+            receipt = Receipt()
+            self.con.execute("BEGIN")
+            try:
+                self._insert(batch, receipt)
+                self.con.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(duckdb.Error):
+                    self.con.execute("ROLLBACK")
+                raise
+            return receipt
+
+    def publish(self, url: str) -> str:
+        """Tell other processes where to hand their writes; returns the token that they must show."""
+        token = secrets.token_urlsafe(32)
+        temporary = self.store / "writer.json.part"
+        temporary.touch(mode=0o600)
+        temporary.write_text(json.dumps({"url": url, "pid": os.getpid(), "token": token}))
+        temporary.replace(self.store / "writer.json")
+        return token
+
+    def close(self) -> None:
+        """Give up writing."""
+        with self._guard:
+            (self.store / "writer.json").unlink(missing_ok=True)
+            self.con.close()
+            self._lock.close()
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _open(self, clock: str) -> duckdb.DuckDBPyConnection:
+        con = lake.attach(self.store, read_only=False)
+        row = con.execute(
+            "SELECT count(*) FROM duckdb_tables() WHERE database_name = ? AND table_name = 'meta'", [lake.ALIAS]
+        ).fetchone()
+        if row == (0,):
+            schema.create_tables(con, clock)
+        schema.migrate(con)
+        if clock == "recorded" and lake.clock_kind(con) != "recorded":
+            raise StoreError(
+                f"{self.store}, a store of real time",
+                "one of recorded time",
+                "replay into a new --store, or send to this one with --endpoint",
+            )
+        return con
+
+    def _own_clock(self) -> Clock:
+        if lake.clock_kind(self.con) == "system":
+            return SystemClock()
+        newest = "SELECT max(received_at) FROM (SELECT received_at FROM decisions UNION ALL SELECT received_at FROM outcomes)"
+        row = self.con.execute(newest).fetchone()
+        return RecordedClock(_nanoseconds(row[0]) if row and row[0] else 0)
+
+    def _insert(self, batch: Batch, receipt: Receipt) -> None:
+        received_at = _EPOCH + timedelta(microseconds=self.clock.wall_ns() // 1000)
+        conflicts: list[dict[str, Any]] = []
+        for name, table in batch.items():
+            fresh = self._fresh(name, table, receipt, conflicts)
+            if fresh.num_rows:
+                self._insert_rows(name, fresh, received_at)
+                receipt.stored[name] = fresh.num_rows
+                if name == "layouts":
+                    replace_views(self.con, set(fresh["decision_type"].to_pylist()))
+        if conflicts:
+            receipt.conflicts = len(conflicts)
+            self._insert({"conflicts": schema.arrow_table("conflicts", conflicts)}, Receipt())
+
+    def _fresh(
+        self, name: str, table: pa.Table, receipt: Receipt, conflicts: list[dict[str, Any]]
+    ) -> pa.Table:
+        """The rows whose key is neither stored nor earlier in the batch."""
+        keys = schema.KEYS[name]
+        content = name in schema.CONTENT
+        digests = table["digest"].to_pylist() if content else [None] * table.num_rows
+        columns = ", ".join((*keys, "digest") if content else keys)
+        self.con.register("incoming", table)
+        rows = self.con.execute(
+            f"SELECT {columns} FROM {name} SEMI JOIN incoming USING ({', '.join(keys)})"  # noqa: S608
+        ).fetchall()
+        self.con.unregister("incoming")
+        seen = {row[: len(keys)]: row[-1] if content else None for row in rows}
+        kept = []
+        for index, key in enumerate(zip(*(table[k].to_pylist() for k in keys), strict=True)):
+            if key not in seen:
+                seen[key] = digests[index]
+                kept.append(index)
+            elif seen[key] == digests[index]:
+                receipt.repeats += content
+            else:
+                conflicts.append(conflict_row(name, table.slice(index, 1).to_pylist()[0]))
+        return table if len(kept) == table.num_rows else table.take(pa.array(kept, pa.int64()))
+
+    def _insert_rows(self, name: str, table: pa.Table, received_at: datetime) -> None:
+        folder = self._folder(name, received_at)
+        self._synced.setdefault(folder, _files(folder))
+        self.con.register("incoming", table)
+        self.con.execute(
+            f"INSERT INTO {name} BY NAME SELECT *, CAST(? AS TIMESTAMPTZ) AS received_at FROM incoming",  # noqa: S608
+            [received_at],
+        )
+        self.con.unregister("incoming")
+        self._sync(name, folder)
+
+    def _sync(self, name: str, folder: Path) -> None:
+        """Make the files that this transaction wrote for a table durable, and the folders that name them."""
+        new = _files(folder) - self._synced[folder]
+        if not new:
+            raise StoreError(f"no new file of {name} in {folder}", "the rows just inserted", "a bug: report it")
+        for file in new:
+            _fsync(folder / file)
+        for path in _up_to(folder, self.store / "data"):
+            _fsync(path)
+        self._synced[folder] |= new
+
+    def _folder(self, name: str, received_at: datetime) -> Path:
+        folder = self.store / "data" / "main" / name
+        if name not in schema.PARTITIONED:
+            return folder
+        day = f"year={received_at.year}/month={received_at.month}/day={received_at.day}"
+        return folder / day
+
+
+def _take_lock(store: Path) -> Any:
+    lock = (store / "writer.lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        lock.close()
+        raise StoreInUse(
+            f"{store} in use by another process that writes",
+            "to be the only writer",
+            "it is being served: send to it with --endpoint, or stop it",
+        ) from error
+    return lock
+
+
+def _files(folder: Path) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_file()}
+    except FileNotFoundError:
+        return set()
+
+
+def _up_to(path: Path, top: Path) -> Iterator[Path]:
+    yield path
+    while path != top:
+        path = path.parent
+        yield path
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _nanoseconds(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1) * 1000

@@ -1,0 +1,148 @@
+"""How values are written for people: three significant figures, units, counts beside rates, UTC.
+
+Texts from devices pass through `plain` before they meet Markdown: a name is never a link.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import UTC, datetime
+
+NARROW_SPACE = "\u202f"
+NOT_RECORDED = "not recorded"
+_MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
+
+
+def plain(text: str) -> str:
+    r"""Text as it is, within Markdown.
+
+    >>> plain("pump_1 [x](y)")
+    'pump\\_1 \\[x\\]\\(y\\)'
+    """
+    return _MARKDOWN.sub(r"\\\1", text.replace("\n", " "))
+
+
+def number(value: float, unit: str = "", *, resolution: float = 0.0) -> str:
+    """Three significant figures and the unit; more where a difference of `resolution` must show.
+
+    >>> number(92.3456, "°C"), number(1234.5), number(0.5), number(642.58, resolution=1.3)
+    ('92.3\\u202f°C', '1,234', '0.5', '642.58')
+    """
+    if not math.isfinite(value):
+        return NOT_RECORDED
+    if value and not 1e-4 <= abs(value) < 1e9:
+        return _with_unit(f"{value:.2e}", unit)
+    decimals = _decimals(value)
+    if resolution > 0:
+        decimals = max(decimals, _decimals(resolution))
+    text = f"{value:,.{decimals}f}"
+    short = text.rstrip("0").rstrip(".") if "." in text else text
+    exact = float(short.replace(",", "")) == value
+    return _with_unit((short if exact else text).replace("-", "−"), unit)
+
+
+def signed(value: float, unit: str = "", *, resolution: float = 0.0) -> str:
+    """A number with its sign, a plus where it is positive.
+
+    >>> signed(11.5, "K"), signed(0.0)
+    ('+11.5\\u202fK', '0')
+    """
+    return ("+" if value > 0 else "") + number(value, unit, resolution=resolution)
+
+
+def count(value: int) -> str:
+    """A count in full.
+
+    >>> count(13096)
+    '13,096'
+    """
+    return f"{value:,}"
+
+
+def share(part: int, whole: int) -> str:
+    """A share of a whole in per cent; a dash of nothing.
+
+    >>> share(312, 1240), share(0, 0), share(1, 100000)
+    ('25.2\\u202f%', '–', '0.001\\u202f%')
+    """
+    return number(100 * part / whole, "%") if whole else "–"
+
+
+def of(part: int, whole: int) -> str:
+    """The counts behind a share.
+
+    >>> of(312, 1240)
+    '312 of 1,240'
+    """
+    return f"{count(part)} of {count(whole)}"
+
+
+def many(value: int, noun: str) -> str:
+    """A count and its noun.
+
+    >>> many(1, "device"), many(0, "decision")
+    ('1 device', '0 decisions')
+    """
+    return f"{count(value)} {noun}" if value == 1 else f"{count(value)} {noun}s"
+
+
+def duration(seconds: float) -> str:
+    """A stretch of time in its own unit.
+
+    >>> duration(0.25), duration(42), duration(300), duration(8100), duration(400000)
+    ('250\\u202fms', '42\\u202fs', '5\\u202fmin', '2.25\\u202fh', '4.63\\u202fd')
+    """
+    if abs(seconds) < 1:
+        return number(round(seconds * 1000), "ms")
+    for unit, size, limit in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172800)):
+        if abs(seconds) < limit:
+            return number(seconds / size, unit)
+    return number(seconds / 86400, "d")
+
+
+def instant(at: datetime, *, fine: bool = False) -> str:
+    """A time, UTC; `fine` to the millisecond.
+
+    >>> instant(datetime(2020, 1, 12, 14, 3, 7, tzinfo=UTC))
+    '2020-01-12 14:03:07 UTC'
+    """
+    at = at.astimezone(UTC)
+    text = at.strftime("%Y-%m-%d %H:%M:%S")
+    return f"{text}.{at.microsecond // 1000:03d} UTC" if fine and at.microsecond else f"{text} UTC"
+
+
+def clock(at: datetime) -> str:
+    """The time of day, UTC.
+
+    >>> clock(datetime(2020, 1, 12, 14, 3, 7, tzinfo=UTC))
+    '14:03:07 UTC'
+    """
+    return at.astimezone(UTC).strftime("%H:%M:%S UTC")
+
+
+def day(at: datetime) -> str:
+    """The day, UTC.
+
+    >>> day(datetime(2020, 1, 12, 14, 3, 7, tzinfo=UTC))
+    '2020-01-12'
+    """
+    return at.astimezone(UTC).strftime("%Y-%m-%d")
+
+
+def short_digest(digest: str) -> str:
+    """Enough of a digest to recognise it.
+
+    >>> short_digest("sha256:0123456789abcdef0123")
+    'sha256:0123456789ab…'
+    """
+    head, _, body = digest.rpartition(":")
+    return f"{head}:{body[:12]}…" if head and len(body) > 12 else digest
+
+
+def _decimals(value: float) -> int:
+    return 0 if value == 0 else max(0, 2 - math.floor(math.log10(abs(value))))
+
+
+def _with_unit(text: str, unit: str) -> str:
+    return f"{text}{NARROW_SPACE}{unit}" if unit else text

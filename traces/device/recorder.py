@@ -1,0 +1,128 @@
+"""Records decisions and outcomes as OpenTelemetry spans.
+
+The invariant: nothing here ever raises into the device's own code, and no decision is sampled away.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
+
+from traces.codec import encode_decision, encode_outcome
+from traces.conventions import (
+    DECISION_SPAN_PREFIX,
+    DEVICE_ID,
+    OUTCOME_SPAN,
+    SCHEMA_URL,
+    SCHEMA_VERSION,
+    SCOPE_NAME,
+)
+from traces.decision import Decision, Outcome, Scalar
+from traces.device.clock import Clock, SystemClock
+
+_log = logging.getLogger("whence.device")
+_NO_LIMITS = SpanLimits(
+    max_attributes=SpanLimits.UNSET,
+    max_span_attributes=SpanLimits.UNSET,
+    max_attribute_length=SpanLimits.UNSET,
+    max_span_attribute_length=SpanLimits.UNSET,
+)
+
+
+class Recorder:
+    """Turns decisions and outcomes of one device into spans and hands them to an exporter.
+
+    `service` is the deciding program; `resource` holds further resource attributes, such as
+    `service.version` (the firmware). Give either an `exporter`, which is batched, or a `processor`.
+    `failures` counts what could not be recorded; each is also logged as `whence.device`.
+    """
+
+    def __init__(
+        self,
+        *,
+        device_id: str,
+        service: str,
+        exporter: SpanExporter | None = None,
+        processor: SpanProcessor | None = None,
+        resource: Mapping[str, Scalar] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.device_id = device_id
+        self.clock = clock or SystemClock()
+        self.failures = 0
+        attributes = {"service.name": service, DEVICE_ID: device_id, **(resource or {})}
+        self._provider = TracerProvider(
+            resource=Resource.create(attributes), sampler=ALWAYS_ON, span_limits=_NO_LIMITS
+        )
+        if processor is None and exporter is not None:
+            processor = BatchSpanProcessor(exporter)
+        if processor is not None:
+            self._provider.add_span_processor(processor)
+        self._tracer = self._provider.get_tracer(SCOPE_NAME, SCHEMA_VERSION, SCHEMA_URL)
+
+    def record(self, decision: Decision, started_unix_nano: int | None = None) -> str:
+        """Record a decision that ends now and return its id; empty where it could not be recorded.
+
+        `started_unix_nano` is when the device began to decide, nanoseconds since 1970 UTC.
+        """
+        try:
+            now = self.clock.wall_ns()
+            span = self._tracer.start_span(
+                DECISION_SPAN_PREFIX + decision.type,
+                kind=SpanKind.INTERNAL,
+                attributes=encode_decision(decision),
+                start_time=now if started_unix_nano is None else started_unix_nano,
+            )
+            if "error.type" in decision.extra:
+                span.set_status(Status(StatusCode.ERROR))
+            span.end(end_time=now)
+            context = span.get_span_context()
+            return f"{context.trace_id:032x}-{context.span_id:016x}"
+        except Exception:
+            self._failed("decision")
+            return ""
+
+    def record_outcome(self, outcome: Outcome) -> None:
+        """Record what turned out to be true of an earlier decision."""
+        try:
+            about = SpanContext(
+                int(outcome.trace_id, 16),
+                int(outcome.span_id, 16),
+                is_remote=True,
+                trace_flags=TraceFlags(TraceFlags.SAMPLED),
+            )
+            now = self.clock.wall_ns()
+            span = self._tracer.start_span(
+                OUTCOME_SPAN,
+                kind=SpanKind.INTERNAL,
+                attributes=encode_outcome(outcome),
+                links=[Link(about)],
+                start_time=now,
+            )
+            span.end(end_time=now)
+        except Exception:
+            self._failed("outcome")
+
+    def flush(self) -> None:
+        """Hand over what is pending; returns when the processor has, or has given up."""
+        try:
+            self._provider.force_flush()
+        except Exception:
+            self._failed("flush")
+
+    def shutdown(self) -> None:
+        """Flush and stop. Recording afterwards has no effect."""
+        try:
+            self._provider.shutdown()
+        except Exception:
+            self._failed("shutdown")
+
+    def _failed(self, what: str) -> None:
+        self.failures += 1
+        _log.warning("%s of device %s not recorded", what, self.device_id, exc_info=True)
