@@ -18,7 +18,11 @@ _NAN = b"d" + struct.pack(">d", math.nan)
 
 
 def span_digest(
-    trace_id: bytes, span_id: bytes, name: str, start_unix_nano: int, end_unix_nano: int,
+    trace_id: bytes,
+    span_id: bytes,
+    name: str,
+    start_unix_nano: int,
+    end_unix_nano: int,
     attributes: Mapping[str, Any],
 ) -> bytes:
     """SHA-256 (32 bytes) over ids, name, times and sorted, type-tagged attributes.
@@ -26,7 +30,13 @@ def span_digest(
     `decision.chain.*` is left out. Integers that a double holds exactly count as doubles, and null
     counts as NaN, since exporters in other languages write one for the other.
     """
-    parts = [_DOMAIN, trace_id, span_id, _text(name), struct.pack(">QQ", start_unix_nano, end_unix_nano)]
+    parts = [
+        _DOMAIN,
+        trace_id,
+        span_id,
+        _text(name),
+        struct.pack(">QQ", start_unix_nano, end_unix_nano),
+    ]
     for key in sorted(attributes):
         if not key.startswith(_CHAIN_PREFIX):
             parts += (_text(key), canonical(attributes[key]))
@@ -47,7 +57,7 @@ def canonical(value: Any) -> bytes:
         case int() if abs(value) > _EXACT:
             return b"i" + struct.pack(">q", value)
         case int() | float():
-            return _NAN if value != value else b"d" + struct.pack(">d", value)  # noqa: PLR0124
+            return _NAN if value != value else b"d" + struct.pack(">d", value)
         case None:
             return _NAN
         case bytes():

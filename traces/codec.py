@@ -116,7 +116,9 @@ def decode_decision(attributes: Mapping[str, Any]) -> Decision:
     return Decision(
         type=_take_text(left, TYPE),
         model=ModelVersion(
-            _take_text(left, MODEL_NAME), _take_text(left, MODEL_VERSION), _take_text(left, MODEL_DIGEST)
+            _take_text(left, MODEL_NAME),
+            _take_text(left, MODEL_VERSION),
+            _take_text(left, MODEL_DIGEST),
         ),
         recommendation=_take_recommendation(left),
         inputs=inputs,
@@ -125,7 +127,9 @@ def decode_decision(attributes: Mapping[str, Any]) -> Decision:
         pass_probability=_take_number(left, PASS_PROBABILITY),
         exploration=_take_flag(left, EXPLORATION),
         action=_take_text(left, ACTION),
-        disposition=cast(Disposition, _one_of(DISPOSITIONS, DISPOSITION, left.pop(DISPOSITION, None))),
+        disposition=cast(
+            "Disposition", _one_of(DISPOSITIONS, DISPOSITION, left.pop(DISPOSITION, None))
+        ),
         clock=_take_clock(left),
         context=_take_context(left),
         extra=left,
@@ -190,7 +194,10 @@ def _take_inputs(left: Attributes) -> tuple[dict[str, float], dict[str, str]]:
         zip(*_take_columns(left, {INPUT_NAMES: _texts, INPUT_VALUES: _numbers}), strict=True)
     )
     categoricals = dict(
-        zip(*_take_columns(left, {CATEGORICAL_NAMES: _texts, CATEGORICAL_VALUES: _texts}), strict=True)
+        zip(
+            *_take_columns(left, {CATEGORICAL_NAMES: _texts, CATEGORICAL_VALUES: _texts}),
+            strict=True,
+        )
     )
     named = left.pop(_INPUT_MAP) if isinstance(left.get(_INPUT_MAP), dict) else {}
     for attribute in [name for name in left if name.startswith(INPUT_PREFIX)]:

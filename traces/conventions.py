@@ -40,14 +40,21 @@ def _outcome(name: str, type_: str, brief: str, *, required: bool = False) -> At
 
 
 REGISTRY: tuple[Attribute, ...] = (
-    Attribute(DEVICE_ID, "string", "resource", True, "The device; stable across boots and updates."),
+    Attribute(
+        DEVICE_ID, "string", "resource", True, "The device; stable across boots and updates."
+    ),
     Attribute("device.model.identifier", "string", "resource", False, "The hardware model."),
     Attribute("service.name", "string", "resource", True, "The deciding program."),
     Attribute("service.version", "string", "resource", False, "Its version: the firmware."),
     Attribute("deployment.environment.name", "string", "resource", False, "Such as production."),
     _decision("type", "string", "What is decided, such as pump.stop; few values.", required=True),
     _decision("model.name", "string", "The model that recommended.", required=True),
-    _decision("model.version", "string", "Its version; on the span, since updates swap it mid-process.", required=True),
+    _decision(
+        "model.version",
+        "string",
+        "Its version; on the span, since updates swap it mid-process.",
+        required=True,
+    ),
     _decision("model.digest", "string", "sha256:<64 hex> of the artifact that ran.", required=True),
     _decision("recommendation.action", "string", "What the model proposed."),
     _decision("recommendation.score", "double", "The model's output, in its own unit."),
@@ -68,15 +75,21 @@ REGISTRY: tuple[Attribute, ...] = (
     _decision("exploration", "boolean", "Whether this decision was a deliberate exploration."),
     _decision("action", "string", "What the device did.", required=True),
     _decision("disposition", "string", "executed, blocked, modified or deferred.", required=True),
-    _decision("clock.boot_id", "string", "Which boot of the device the monotonic clock counts from."),
+    _decision(
+        "clock.boot_id", "string", "Which boot of the device the monotonic clock counts from."
+    ),
     _decision("clock.monotonic_ns", "int", "The monotonic clock at the decision, nanoseconds."),
     _decision("clock.synced", "boolean", "Whether the wall clock was synchronised."),
-    _outcome("ref.trace_id", "string", "Trace id of the decision, 32 lower-case hex.", required=True),
+    _outcome(
+        "ref.trace_id", "string", "Trace id of the decision, 32 lower-case hex.", required=True
+    ),
     _outcome("ref.span_id", "string", "Span id of the decision, 16 lower-case hex.", required=True),
     _outcome("outcome.label", "string", "What turned out to be true.", required=True),
     _outcome("outcome.value", "double", "The same as a number, where there is one."),
     _outcome("outcome.source", "string", "Sensor, system or person that saw it.", required=True),
-    _outcome("outcome.observed_at", "int", "When it was seen, nanoseconds since 1970 UTC.", required=True),
+    _outcome(
+        "outcome.observed_at", "int", "When it was seen, nanoseconds since 1970 UTC.", required=True
+    ),
 )
 
 NAMES: frozenset[str] = frozenset(attribute.name for attribute in REGISTRY)
@@ -101,7 +114,13 @@ def page() -> str:
         "decision pipeline itself failed: a blocked action is a gate at work, not an error.",
     ]
     for on in ("resource", "decision", "outcome"):
-        lines += ["", f"## On the {on}", "", "| attribute | type | required | meaning |", "|---|---|---|---|"]
+        lines += [
+            "",
+            f"## On the {on}",
+            "",
+            "| attribute | type | required | meaning |",
+            "|---|---|---|---|",
+        ]
         lines += [
             f"| `{a.name}` | {a.type} | {'yes' if a.required else ''} | {a.brief} |"
             for a in REGISTRY

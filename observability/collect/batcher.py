@@ -57,7 +57,9 @@ class Batcher:
         waiting = _Waiting(batch, size)
         with self._changed:
             if self._closed or self._bytes + size > self._queue_bytes:
-                raise QueueFull(f"{self._bytes} bytes waiting to be stored", f"at most {self._queue_bytes}")
+                raise QueueFull(
+                    f"{self._bytes} bytes waiting to be stored", f"at most {self._queue_bytes}"
+                )
             self._waiting.append(waiting)
             self._bytes += size
             self._changed.notify()
@@ -97,11 +99,15 @@ class Batcher:
                 for waiting in group:
                     self._commit([waiting])
                 return
-            group[0].done.set_exception(NotDurable(f"a store that did not take the rows: {error}", "a commit"))
+            group[0].done.set_exception(
+                NotDurable(f"a store that did not take the rows: {error}", "a commit")
+            )
             return
         except BaseException as error:
             for waiting in group:
-                waiting.done.set_exception(NotDurable(f"{type(error).__name__}: {error}", "a commit"))
+                waiting.done.set_exception(
+                    NotDurable(f"{type(error).__name__}: {error}", "a commit")
+                )
             raise
         for waiting in group:
             waiting.done.set_result(receipt)
@@ -112,5 +118,6 @@ def _merged(batches: Sequence[Batch]) -> Batch:
         return batches[0]
     names = dict.fromkeys(name for batch in batches for name in batch)
     return {
-        name: pa.concat_tables([batch[name] for batch in batches if name in batch]) for name in names
+        name: pa.concat_tables([batch[name] for batch in batches if name in batch])
+        for name in names
     }

@@ -69,7 +69,11 @@ def decode(
 
 
 def _decode_span(
-    decoded: Decoded, layouts: dict[str, records.Row], span: Span, stamp: dict[str, Any], limits: Limits
+    decoded: Decoded,
+    layouts: dict[str, records.Row],
+    span: Span,
+    stamp: dict[str, Any],
+    limits: Limits,
 ) -> None:
     _check_ids(span)
     check_times(span.start_time_unix_nano, span.end_time_unix_nano)
@@ -90,7 +94,9 @@ def _decode_span(
 def _check_ids(span: Span) -> None:
     for name, value, length in (("trace id", span.trace_id, 16), ("span id", span.span_id, 8)):
         if len(value) != length or not any(value):
-            raise InvalidSpan(f"{name} {value[:32].hex() or '(empty)'}", f"{length} bytes, not all zero")
+            raise InvalidSpan(
+                f"{name} {value[:32].hex() or '(empty)'}", f"{length} bytes, not all zero"
+            )
 
 
 def _require_device(stamp: dict[str, Any]) -> None:

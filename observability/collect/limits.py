@@ -31,7 +31,9 @@ def check_times(start_unix_nano: int, end_unix_nano: int) -> None:
         if not 0 < value < _YEAR_2200_NS:
             raise InvalidSpan(f"a {name} time of {value} ns", "one between 1970 and 2200 UTC")
     if end_unix_nano < start_unix_nano:
-        raise InvalidSpan(f"an end {start_unix_nano - end_unix_nano} ns before the start", "end >= start")
+        raise InvalidSpan(
+            f"an end {start_unix_nano - end_unix_nano} ns before the start", "end >= start"
+        )
 
 
 def check_attributes(limits: Limits, attributes: Mapping[str, Any]) -> None:
@@ -50,7 +52,9 @@ def _check_value(limits: Limits, name: str, value: Any, depth: int) -> None:
         if depth == 0:
             raise InvalidSpan(f"{name[:80]} nested deeper than {limits.nesting}", "less")
         if len(value) > limits.items_per_value:
-            raise InvalidSpan(f"{len(value)} items in {name[:80]}", f"at most {limits.items_per_value}")
+            raise InvalidSpan(
+                f"{len(value)} items in {name[:80]}", f"at most {limits.items_per_value}"
+            )
         if value and not isinstance(value, dict) and isinstance(value[0], float):
             return
         for item in value.values() if isinstance(value, dict) else value:

@@ -21,14 +21,14 @@ from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from observability.collect.batcher import Batcher, NotDurable, QueueFull
 from observability.collect.decode import decode
 from observability.collect.limits import Limits
-from observability.store.append import APPEND_PATH, unpack
+from observability.store.append import unpack
 from traces.errors import InvalidPayload
-from traces.otlp import SpanGroup, decode_json, decode_protobuf
+from traces.otlp import SpanGroup, decode_protobuf
+from traces.otlp_json import decode_json
 
 TRACES_PATH = "/v1/traces"
 UNVERIFIED = "unverified"
@@ -61,20 +61,15 @@ class Receiver:
         self._limits = limits or Limits()
         self.refused: Counter[int] = Counter()
 
-    def routes(self) -> list[Route]:
-        """The routes of the receiver, for any Starlette application."""
-        return [
-            Route(TRACES_PATH, self.traces, methods=["POST"]),
-            Route(APPEND_PATH, self.append, methods=["POST"]),
-        ]
-
     async def traces(self, request: Request) -> Response:
         """Store the spans of an OTLP request."""
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:
             _check_host(request)
             if content_type not in _DECODERS:
-                raise _Refused(415, f"found content type {content_type!r}; expected {_PROTOBUF} or {_JSON}")
+                raise _Refused(
+                    415, f"found content type {content_type!r}; expected {_PROTOBUF} or {_JSON}"
+                )
             body = await self._body(request)
             return await self._store(body, content_type)
         except _Refused as refusal:
@@ -105,8 +100,12 @@ class Receiver:
         except InvalidPayload as error:
             raise _Refused(400, str(error)) from error
         if sum(len(group.spans) for group in groups) > self._limits.spans_per_request:
-            raise _Refused(413, f"found more than {self._limits.spans_per_request} spans in one request")
-        decoded = await asyncio.to_thread(decode, groups, origin="otlp", identity=UNVERIFIED, limits=self._limits)
+            raise _Refused(
+                413, f"found more than {self._limits.spans_per_request} spans in one request"
+            )
+        decoded = await asyncio.to_thread(
+            decode, groups, origin="otlp", identity=UNVERIFIED, limits=self._limits
+        )
         if decoded.rows:
             batch = await asyncio.to_thread(decoded.batch)
             try:
@@ -136,7 +135,9 @@ class Receiver:
         async for chunk in request.stream():
             received += len(chunk)
             if received > self._limits.body_bytes:
-                raise _Refused(413, f"found a body over {self._limits.body_bytes} bytes; send smaller batches")
+                raise _Refused(
+                    413, f"found a body over {self._limits.body_bytes} bytes; send smaller batches"
+                )
             parts.append(expand.feed(chunk) if expand else chunk)
         if expand:
             expand.finish()
@@ -170,7 +171,9 @@ class _Gunzip:
                 data = self._member.decompress(chunk, self._left + 1)
                 self._left -= len(data)
                 if self._left < 0:
-                    raise _Refused(413, "found a body that decompresses over the limit; send smaller batches")
+                    raise _Refused(
+                        413, "found a body that decompresses over the limit; send smaller batches"
+                    )
                 out.append(data)
                 chunk = self._member.unused_data
         except zlib.error as error:

@@ -3,28 +3,63 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from observability.collect.batcher import Batcher
 from observability.collect.limits import Limits
-from observability.collect.receiver import Receiver
+from observability.collect.receiver import TRACES_PATH, Receiver
+from observability.store.append import APPEND_PATH
 from observability.store.write import Writer
 from traces.device.clock import Clock
 
 
-@contextlib.contextmanager
-def receiving(
-    store: Path, url: str, *, clock: Clock | None = None, limits: Limits | None = None
-) -> Iterator[Receiver]:
-    """Own writing to the store, and receive, until the block ends; what is queued is committed first.
+class Service:
+    """Receives for one store while its lifespan lasts.
 
-    `url` is where other processes reach this one. Raises StoreError where the store cannot be written.
+    `url` is where other processes of this machine reach it. `clock` gives received_at; see Writer.
     """
-    limits = limits or Limits()
-    with Writer(store, clock) as writer:
-        batcher = Batcher(writer, limits.queue_bytes)
-        try:
-            yield Receiver(batcher, writer.publish(url), limits)
-        finally:
-            batcher.close()
+
+    def __init__(
+        self, store: Path, url: str, *, clock: Clock | None = None, limits: Limits | None = None
+    ) -> None:
+        self._store, self._url, self._clock = store, url, clock
+        self._limits = limits or Limits()
+        self._receiver: Receiver | None = None
+
+    def routes(self) -> list[Route]:
+        """The routes, for any Starlette application that also takes `lifespan`."""
+        return [
+            Route(TRACES_PATH, self._traces, methods=["POST"]),
+            Route(APPEND_PATH, self._append, methods=["POST"]),
+        ]
+
+    @contextlib.asynccontextmanager
+    async def lifespan(self, _app: object) -> AsyncIterator[None]:
+        """`running`, as an ASGI application wants it."""
+        with self.running():
+            yield
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """Own writing to the store, and receive; at the end what is queued is committed first.
+
+        Raises StoreError where the store cannot be written.
+        """
+        with Writer(self._store, self._clock) as writer:
+            batcher = Batcher(writer, self._limits.queue_bytes)
+            self._receiver = Receiver(batcher, writer.publish(self._url), self._limits)
+            try:
+                yield
+            finally:
+                batcher.close()
+
+    async def _traces(self, request: Request) -> Response:
+        return await self._receiver.traces(request) if self._receiver else Response(status_code=503)
+
+    async def _append(self, request: Request) -> Response:
+        return await self._receiver.append(request) if self._receiver else Response(status_code=503)

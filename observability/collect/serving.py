@@ -12,7 +12,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from observability.collect.limits import Limits
-from observability.collect.service import receiving
+from observability.collect.service import Service
 from traces.device.clock import Clock
 
 
@@ -23,8 +23,9 @@ def serving(
     """Receive on loopback until the block ends; yields the base URL. Port 0 takes a free one."""
     with socket.create_server(("127.0.0.1", port)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        with receiving(store, url, clock=clock, limits=limits) as receiver:
-            app = Starlette(routes=receiver.routes())
+        service = Service(store, url, clock=clock, limits=limits)
+        with service.running():
+            app = Starlette(routes=service.routes())
             config = uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False)
             server = uvicorn.Server(config)
             thread = threading.Thread(target=server.run, args=([listener],), daemon=True)

@@ -85,9 +85,13 @@ def _hand_over(owner: Mapping[str, str], batch: Batch) -> Receipt:
         response = connection.getresponse()
         answer = json.loads(response.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise StoreError(f"no answer from the writer at {owner['url']}: {error}", "it running", "try again") from error
+        raise StoreError(
+            f"no answer from the writer at {owner['url']}: {error}", "it running", "try again"
+        ) from error
     finally:
         connection.close()
     if response.status != http.client.OK:
-        raise StoreError(f"{response.status} from the writer at {owner['url']}", "200", answer.get("message", ""))
+        raise StoreError(
+            f"{response.status} from the writer at {owner['url']}", "200", answer.get("message", "")
+        )
     return Receipt(**{f.name: answer[f.name] for f in dataclasses.fields(Receipt)})

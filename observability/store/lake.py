@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import tomllib
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -50,7 +51,9 @@ def create_folder(store: Path) -> None:
 def attach(store: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB connection with the store attached as the default database."""
     _check(store)
-    con = duckdb.connect(config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"})
+    con = duckdb.connect(
+        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+    )
     for name in _EXTENSIONS:
         con.execute(f"LOAD '{_quoted(str(_extension(name)))}'")
     catalog = _quoted(str((store / "catalog.sqlite").resolve()))
@@ -64,12 +67,18 @@ def attach(store: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     ]
     try:
         con.execute(f"ATTACH 'ducklake:sqlite:{catalog}' AS {ALIAS} ({', '.join(options)})")
-        con.execute(f"USE {ALIAS}")
-        con.execute("SET TimeZone = 'UTC'")
+        _settle(con)
     except duckdb.Error as error:
         con.close()
-        raise StoreError(f"{store}, whose catalog cannot be opened: {error}", "a readable store") from error
+        raise StoreError(
+            f"{store}, whose catalog cannot be opened: {error}", "a readable store"
+        ) from error
     return con
+
+
+def cursor(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """A connection of its own to the same store, for another thread or a query beside a running one."""
+    return _settle(con.cursor())
 
 
 def snapshot_id(con: duckdb.DuckDBPyConnection) -> int:
@@ -84,10 +93,30 @@ def clock_kind(con: duckdb.DuckDBPyConnection) -> Literal["system", "recorded"]:
     return "recorded" if row and row[0] == "recorded" else "system"
 
 
+def now(con: duckdb.DuckDBPyConnection) -> datetime:
+    """The store's present, UTC: this machine's time, or on recorded time the newest received_at."""
+    if clock_kind(con) == "system":
+        return datetime.now(UTC)
+    row = con.execute(
+        "SELECT max(received_at) FROM (SELECT received_at FROM decisions UNION ALL"
+        " SELECT received_at FROM outcomes UNION ALL SELECT received_at FROM spans)"
+    ).fetchone()
+    return row[0] if row and row[0] else datetime.fromtimestamp(0, UTC)
+
+
+def _settle(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """What a cursor does not inherit: the default database and the time zone."""
+    con.execute(f"USE {ALIAS}")
+    con.execute("SET TimeZone = 'UTC'")
+    return con
+
+
 def _check(store: Path) -> None:
     if not is_store(store):
         found = f"{store}, which is no store" if store.exists() else f"no folder {store}"
-        raise StoreError(found, "a store folder", "`whence serve` or `whence replay` makes one; see --store")
+        raise StoreError(
+            found, "a store folder", "`whence serve` or `whence replay` makes one; see --store"
+        )
     version = tomllib.loads((store / _MARK).read_text()).get("schema_version", 0)
     if version > SCHEMA_VERSION:
         raise StoreError(
@@ -101,8 +130,17 @@ def _extension(name: str) -> Path:
     """The extension file inside its installed package: nothing is fetched, nothing is copied."""
     spec = importlib.util.find_spec(f"duckdb_extension_{name}")
     if spec is None or spec.origin is None:
-        raise StoreError(f"no package duckdb-extension-{name.replace('_', '-')}", "it installed", "pip install 'whence[server]'")
-    return Path(spec.origin).parent / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+        raise StoreError(
+            f"no package duckdb-extension-{name.replace('_', '-')}",
+            "it installed",
+            "pip install 'whence[server]'",
+        )
+    return (
+        Path(spec.origin).parent
+        / "extensions"
+        / f"v{duckdb.__version__}"
+        / f"{name}.duckdb_extension"
+    )
 
 
 def _quoted(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What every reader of the store needs first: how current it is, and which stretch of time is asked for.
+"""What every reader of the store needs first: how current it is, and which window is asked for.
 
 The queries of the pages lie in read_*.py: constant SQL with parameters, values and frames out.
 """

@@ -1,12 +1,12 @@
-"""What in a fleet needs a person, each with the counts that say so. Nothing is listed without evidence.
+"""What in a fleet needs a person, each with the counts that say so.
 
-A gate that blocks is a gate at work: it is listed to be looked at, never as a failure.
+Nothing is listed without evidence. A gate that blocks is a gate at work: it is listed to be looked at, never as a failure.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
@@ -24,6 +24,8 @@ SILENT_DECISIONS = 5
 GATE_SHARE = 0.10
 """A gate is listed when it surely (95 %, Wilson) blocks more than this share of what it judged."""
 GATES_LISTED = 3
+NAMED = 6
+"""Silent devices that a reason names at most."""
 
 Kind = Literal["silent", "model", "reject", "conflict", "gate"]
 
@@ -39,15 +41,31 @@ class Concern:
     filters: Mapping[str, str] = field(default_factory=dict)
 
 
-def concerns(fleet: Fleet, now: datetime) -> tuple[Concern, ...]:
-    """What needs attention at `now` (UTC), the worst kind first."""
+def concerns(fleet: Fleet, now: datetime, *, recorded: bool) -> tuple[Concern, ...]:
+    """What needs attention at `now` (UTC), the worst kind first.
+
+    A device that falls silent is wrong, but for recorded time, where recordings just end.
+    """
     return (
-        *_silent(silent(fleet.devices, now), now),
+        *_silent(silent(fleet.devices, now), now, recorded),
         *_models(fleet.strange_models),
         *_rejects(fleet.rejects),
         *_conflicts(fleet.conflicts),
         *_gates(fleet.gates),
     )
+
+
+def verdict(fleet: Fleet, found: Sequence[Concern], when: str) -> str:
+    """Is anything wrong now, in one sentence; `when` ends it, such as "in the last 7 days"."""
+    wrong = [concern.title for concern in found if concern.wrong]
+    if wrong:
+        more = f"; {_of(len(wrong) - 3, 'more thing')} below" if len(wrong) > 3 else ""
+        return f"Needs attention: {'; '.join(wrong[:3])}{more}."
+    totals = fleet.totals
+    made = f"{_of(totals.devices, 'device')} made {_of(totals.decisions, 'decision')} {when}"
+    look = len(found)
+    also = f"; {_of(look, 'thing')} to look at" if look else ""
+    return f"Nothing is wrong: {made}{also}."
 
 
 def silent(devices: pl.DataFrame, now: datetime) -> pl.DataFrame:
@@ -74,19 +92,26 @@ def wilson_low(part: int, whole: int) -> float:
     return max(0.0, (centre - spread) / (1 + z * z / whole))
 
 
-def _silent(devices: pl.DataFrame, now: datetime) -> list[Concern]:
+def _silent(devices: pl.DataFrame, now: datetime, recorded: bool) -> list[Concern]:
     if devices.is_empty():
         return []
     names = devices["device_id"].to_list()
-    newest = max(devices["last_decided_at"].to_list())
-    reason = f"no decision for more than {SILENT_INTERVALS} times their usual interval"
-    if len(names) == 1:
-        quiet = round((now - newest) / timedelta(seconds=devices["mean_interval_s"][0]))
-        reason = f"no decision for {quiet:,} times its usual interval"
-    title = f"Device {names[0]} is silent" if len(names) == 1 else f"{len(names):,} devices are silent"
-    listed = "" if len(names) == 1 else f": {', '.join(names[:6])}{' …' if len(names) > 6 else ''}"
-    filters = {"device": names[0]} if len(names) == 1 else {}
-    return [Concern("silent", title, reason + listed, wrong=True, filters=filters)]
+    one = len(names) == 1
+    quiet = now - max(devices["last_decided_at"].to_list())
+    times = quiet / timedelta(seconds=max(devices["mean_interval_s"][0], 1e-6))
+    if recorded:
+        title = f"{_of(len(names), 'device')} stopped before the recording ends"
+    else:
+        title = f"Device {names[0]} is silent" if one else f"{len(names):,} devices are silent"
+    reason = (
+        f"no decision for {times:,.0f} times its usual interval"
+        if one
+        else f"no decision for over {SILENT_INTERVALS} times their usual interval: "
+        + ", ".join(names[:NAMED])
+        + (" …" if len(names) > NAMED else "")
+    )
+    filters = {"device": names[0]} if one else {}
+    return [Concern("silent", title, reason, wrong=not recorded, filters=filters)]
 
 
 def _models(models: pl.DataFrame) -> list[Concern]:
@@ -118,8 +143,8 @@ def _rejects(rejects: pl.DataFrame) -> list[Concern]:
 def _conflicts(count: int) -> list[Concern]:
     if not count:
         return []
-    title = f"{_of(count, 'conflicting span')}"
-    return [Concern("conflict", title, "the same id came again with other content; the first is shown", wrong=True)]
+    reason = "the same id came again with other content; the first is shown"
+    return [Concern("conflict", _of(count, "conflicting span"), reason, wrong=True)]
 
 
 def _gates(gates: pl.DataFrame) -> list[Concern]:
@@ -127,7 +152,8 @@ def _gates(gates: pl.DataFrame) -> list[Concern]:
         Concern(
             "gate",
             f"Gate {row['gate']} blocks often",
-            f"{row['blocked']:,} of the {row['judged']:,} decisions it judged ({row['blocked'] / row['judged']:.0%})",
+            f"{row['blocked']:,} of the {row['judged']:,} decisions it judged "
+            f"({row['blocked'] / row['judged']:.0%})",
             wrong=False,
             filters={"gate": row["gate"], "disposition": "blocked"},
         )

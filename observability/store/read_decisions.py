@@ -1,4 +1,4 @@
-"""Which decisions match: filters over the decisions, their counts over time and the newest of them."""
+"""Which decisions match: filters over the decisions, their counts over time, the newest of them."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ _BUCKETS = tuple(
 class Filters:
     """What a decision must be; None asks nothing. `model` is name and version, one space between.
 
-    `gate` did not pass; `outcome` tells decisions whose outcome is known from those where it is not.
+    `gate` did not pass; `outcome` tells decisions with a known outcome from those without.
     """
 
     window: Window = field(default_factory=Window)
@@ -102,8 +102,8 @@ class Filters:
     @property
     def narrows(self) -> bool:
         """Whether anything but time is asked for."""
-        asked = (self.type, self.device, self.disposition, self.gate, self.action, self.model, self.outcome)
-        return any(one_asked is not None for one_asked in asked)
+        asked = self.parameters()
+        return any(asked[name] is not None for name in asked if name not in ("start", "end"))
 
     def parameters(self) -> dict[str, Any]:
         """The named parameters that the queries expect."""

@@ -121,7 +121,7 @@ class Fleet:
 
 
 def fleet(con: duckdb.DuckDBPyConnection, window: Window) -> Fleet:
-    """The fleet over a window. Rejects and conflicts, which have no decision time, go by receipt."""
+    """The fleet over a window. Rejects and conflicts have no decision time and go by receipt."""
     chosen = window.parameters()
     return Fleet(
         totals=Totals(**one(con, _TOTALS, chosen)),

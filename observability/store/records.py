@@ -130,7 +130,9 @@ def conflict_row(kind: str, row: Row) -> Row:
 
 
 @functools.lru_cache(maxsize=4096)
-def layout_row(decision_type: str, names: tuple[str, ...], categorical_names: tuple[str, ...]) -> Row:
+def layout_row(
+    decision_type: str, names: tuple[str, ...], categorical_names: tuple[str, ...]
+) -> Row:
     """The row of `layouts` for the names of a decision type's inputs, in their order."""
     text = json.dumps([decision_type, names, categorical_names], ensure_ascii=False)
     return {
@@ -157,7 +159,10 @@ def stored_span(kind: str, row: Mapping[str, Any]) -> Span:
     else:
         trace_id, span_id = row["trace_id"], row["span_id"]
     span.trace_id, span.span_id = bytes.fromhex(trace_id), bytes.fromhex(span_id)
-    span.start_time_unix_nano, span.end_time_unix_nano = row["start_unix_nano"], row["end_unix_nano"]
+    span.start_time_unix_nano, span.end_time_unix_nano = (
+        row["start_unix_nano"],
+        row["end_unix_nano"],
+    )
     return span
 
 

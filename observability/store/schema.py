@@ -61,7 +61,8 @@ def create_tables(con: duckdb.DuckDBPyConnection, clock: str) -> None:
     for statement in _statements():
         con.execute(statement)
     con.executemany(
-        "INSERT INTO meta VALUES (?, ?)", [["schema_version", str(SCHEMA_VERSION)], ["clock", clock]]
+        "INSERT INTO meta VALUES (?, ?)",
+        [["schema_version", str(SCHEMA_VERSION)], ["clock", clock]],
     )
     con.execute("COMMIT")
     for name in PARTITIONED:

@@ -63,7 +63,9 @@ def stored_decision(con: duckdb.DuckDBPyConnection, decision_id: str) -> StoredD
     )
 
 
-def first_row(con: duckdb.DuckDBPyConnection, query: str, parameters: list[Any]) -> dict[str, Any] | None:
+def first_row(
+    con: duckdb.DuckDBPyConnection, query: str, parameters: list[Any]
+) -> dict[str, Any] | None:
     """The first row of a query by column name."""
     cursor = con.execute(query, parameters)
     row = cursor.fetchone()

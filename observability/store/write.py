@@ -109,7 +109,8 @@ class Writer:
     def _open(self, clock: str) -> duckdb.DuckDBPyConnection:
         con = lake.attach(self.store, read_only=False)
         row = con.execute(
-            "SELECT count(*) FROM duckdb_tables() WHERE database_name = ? AND table_name = 'meta'", [lake.ALIAS]
+            "SELECT count(*) FROM duckdb_tables() WHERE database_name = ? AND table_name = 'meta'",
+            [lake.ALIAS],
         ).fetchone()
         if row == (0,):
             schema.create_tables(con, clock)
@@ -125,9 +126,7 @@ class Writer:
     def _own_clock(self) -> Clock:
         if lake.clock_kind(self.con) == "system":
             return SystemClock()
-        newest = "SELECT max(received_at) FROM (SELECT received_at FROM decisions UNION ALL SELECT received_at FROM outcomes)"
-        row = self.con.execute(newest).fetchone()
-        return RecordedClock(_nanoseconds(row[0]) if row and row[0] else 0)
+        return RecordedClock(_nanoseconds(lake.now(self.con)))
 
     def _insert(self, batch: Batch, receipt: Receipt) -> None:
         received_at = _EPOCH + timedelta(microseconds=self.clock.wall_ns() // 1000)
@@ -183,7 +182,9 @@ class Writer:
         """Make the files that this transaction wrote for a table durable, and the folders that name them."""
         new = _files(folder) - self._synced[folder]
         if not new:
-            raise StoreError(f"no new file of {name} in {folder}", "the rows just inserted", "a bug: report it")
+            raise StoreError(
+                f"no new file of {name} in {folder}", "the rows just inserted", "a bug: report it"
+            )
         for file in new:
             _fsync(folder / file)
         for path in _up_to(folder, self.store / "data"):

@@ -61,7 +61,10 @@ class DecisionPoint:
         return Decided(decision.action, decision, self.recorder.record(decision, started))
 
     def _judge(
-        self, inputs: Mapping[str, float], categoricals: Mapping[str, str], context: Mapping[str, Scalar]
+        self,
+        inputs: Mapping[str, float],
+        categoricals: Mapping[str, str],
+        context: Mapping[str, Scalar],
     ) -> Decision:
         score = float(self.predict({**inputs, **categoricals}))
         proposed = self.actions[score >= self.threshold]

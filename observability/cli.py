@@ -1,0 +1,132 @@
+"""The `whence` command: what can be said to it. Each command's module is imported only when it runs."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+from traces.errors import WhenceError, WrongUse
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command. Exit status 0 is ok, 1 a check that failed, 2 wrong use or bad input."""
+    try:
+        parsed = _parser().parse_args(arguments)
+        module = importlib.import_module(f"observability.commands.{parsed.module}")
+        return module.run(parsed)
+    except WhenceError as error:
+        print(f"whence: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    except KeyboardInterrupt:
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what was wrong in one line."""
+
+    def error(self, message: str) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        raise WrongUse(message, hint=f"see `{self.prog} --help`")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="whence", description="Why did that device do that?")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
+    )
+    _serving(commands)
+    _moving(commands)
+    _asking(commands)
+    return parser
+
+
+def _serving(commands: argparse._SubParsersAction) -> None:
+    serve = _command(commands, "serve", "pages, receiver and workers on one port")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8501)
+    replay = _command(
+        commands, "replay", "a recorded data set as a fleet, through the real receiver"
+    )
+    replay.add_argument("spec", metavar="SPEC", help="a replay spec, such as examples/cmapss.yaml")
+    replay.add_argument("--data", required=True, metavar="DIR", help="the folder of its files")
+    replay.add_argument(
+        "--endpoint", metavar="URL", help="send to a running receiver instead of --store"
+    )
+    replay.add_argument("--limit", type=int, metavar="N", help="stop after N decisions")
+
+
+def _moving(commands: argparse._SubParsersAction) -> None:
+    export = _command(commands, "export", "decisions, their outcomes and spans as a trace file")
+    export.add_argument("--type", help="of this decision type")
+    export.add_argument("--device", help="of this device")
+    export.add_argument(
+        "--from",
+        dest="since",
+        metavar="TIME",
+        help="decided at or after: ISO 8601 with Z, or 2h, 7d",
+    )
+    export.add_argument("--to", dest="until", metavar="TIME", help="decided before")
+    export.add_argument(
+        "--id", action="append", metavar="ID", help="this decision; may be repeated"
+    )
+    export.add_argument("-o", "--output", required=True, metavar="FILE", help="a .jsonl file")
+    imports = _command(commands, "import", "OTLP JSON-lines files into the store", module="import_")
+    imports.add_argument("files", nargs="+", metavar="FILE")
+    models = _command(commands, "models", "register and show model versions")
+    actions = models.add_subparsers(
+        dest="action", required=True, metavar="ACTION", parser_class=_Parser
+    )
+    add = actions.add_parser("add", help="register an artifact: LightGBM text")
+    add.add_argument("file", metavar="FILE")
+    add.add_argument("--name", required=True)
+    add.add_argument("--version", required=True)
+    add.add_argument(
+        "--reference", metavar="FILE", help="Parquet: device_id, decided_at, the features"
+    )
+    add.add_argument(
+        "--features", metavar="YAML", help="names, units and levels, in the model's order"
+    )
+    add.add_argument("--threshold", type=float, help="the score from which the action is proposed")
+    show = actions.add_parser("show", help="one model's versions in full")
+    show.add_argument("name")
+    show.add_argument("version", nargs="?")
+    for action in (add, show, actions.add_parser("list", help="all of them")):
+        _common(action)
+
+
+def _asking(commands: argparse._SubParsersAction) -> None:
+    explain = _command(commands, "explain", "why one decision was made")
+    explain.add_argument("id", metavar="ID", help="<32 hex trace id>-<16 hex span id>")
+    sql = _command(commands, "sql", "ask the store, read-only")
+    sql.add_argument("query", metavar="QUERY")
+    sql.add_argument("--csv", action="store_true", help="print CSV")
+
+
+def _command(
+    commands: argparse._SubParsersAction, name: str, help_: str, *, module: str = ""
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=help_, description=help_)
+    parser.set_defaults(module=module or name)
+    _common(parser)
+    return parser
+
+
+def _common(parser: argparse.ArgumentParser) -> None:
+    default = os.environ.get("WHENCE_STORE", "./fleet")
+    parser.add_argument(
+        "--store",
+        default=argparse.SUPPRESS,
+        metavar="DIR",
+        help="default: $WHENCE_STORE, else ./fleet",
+    )
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
+    parser.set_defaults(store=default, json=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""`whence sql`: ask the store, read-only."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import math
+import sys
+from datetime import datetime
+from typing import Any
+
+import duckdb
+
+import observability
+from traces.errors import WrongUse
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print a query's result as a table, CSV or JSON. Raises WrongUse where the query is refused."""
+    with observability.connect(arguments.store) as con:
+        try:
+            answer = con.sql(arguments.query)
+            if answer is None:
+                return 0
+            if arguments.json:
+                rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
+                print(json.dumps(_plain(rows), ensure_ascii=False))
+            elif arguments.csv:
+                writer = csv.writer(sys.stdout)
+                writer.writerow(answer.columns)
+                writer.writerows([_plain(value) for value in row] for row in answer.fetchall())
+            else:
+                answer.show(max_rows=100)
+        except duckdb.Error as error:
+            raise WrongUse(
+                str(error).splitlines()[0],
+                "a query that the store can answer",
+                "`whence sql 'SHOW TABLES'` lists what there is; the store is open to read only",
+            ) from error
+    return 0
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it: times ISO 8601 with Z, bytes hex, NaN null."""
+    match value:
+        case datetime():
+            return value.isoformat().replace("+00:00", "Z")
+        case bytes():
+            return value.hex()
+        case float():
+            return value if math.isfinite(value) else None
+        case list() | tuple():
+            return [_plain(item) for item in value]
+        case dict():
+            return {str(key): _plain(item) for key, item in value.items()}
+        case bool() | int() | str() | None:
+            return value
+        case _:
+            return str(value)
