@@ -24,10 +24,10 @@ def plain(text: str) -> str:
 
 
 def number(value: float, unit: str = "", *, resolution: float = 0.0) -> str:
-    """Three significant figures and the unit; more where a difference of `resolution` must show.
+    r"""Three significant figures and the unit; more where a difference of `resolution` must show.
 
     >>> number(92.3456, "°C"), number(1234.5), number(0.5), number(642.58, resolution=1.3)
-    ('92.3\\u202f°C', '1,234', '0.5', '642.58')
+    ('92.3\u202f°C', '1,234', '0.5', '642.6')
     """
     if not math.isfinite(value):
         return NOT_RECORDED
@@ -35,18 +35,21 @@ def number(value: float, unit: str = "", *, resolution: float = 0.0) -> str:
         return _with_unit(f"{value:.2e}", unit)
     decimals = _decimals(value)
     if resolution > 0:
-        decimals = max(decimals, _decimals(resolution))
+        decimals = max(decimals, _decimals(resolution) - 1)
     text = f"{value:,.{decimals}f}"
-    short = text.rstrip("0").rstrip(".") if "." in text else text
+    whole, _, fraction = text.partition(".")
+    short = text.rstrip("0").rstrip(".") if fraction and not resolution else text
+    if not fraction.strip("0"):
+        short = whole
     exact = float(short.replace(",", "")) == value
     return _with_unit((short if exact else text).replace("-", "−"), unit)
 
 
 def signed(value: float, unit: str = "", *, resolution: float = 0.0) -> str:
-    """A number with its sign, a plus where it is positive.
+    r"""A number with its sign, a plus where it is positive.
 
     >>> signed(11.5, "K"), signed(0.0)
-    ('+11.5\\u202fK', '0')
+    ('+11.5\u202fK', '0')
     """
     return ("+" if value > 0 else "") + number(value, unit, resolution=resolution)
 
@@ -61,10 +64,10 @@ def count(value: int) -> str:
 
 
 def share(part: int, whole: int) -> str:
-    """A share of a whole in per cent; a dash of nothing.
+    r"""A share of a whole in per cent; a dash of nothing.
 
     >>> share(312, 1240), share(0, 0), share(1, 100000)
-    ('25.2\\u202f%', '–', '0.001\\u202f%')
+    ('25.2\u202f%', '–', '0.001\u202f%')
     """
     return number(100 * part / whole, "%") if whole else "–"
 
@@ -87,15 +90,24 @@ def many(value: int, noun: str) -> str:
     return f"{count(value)} {noun}" if value == 1 else f"{count(value)} {noun}s"
 
 
+def per(value: int, whole: int, noun: str) -> str:
+    """A mean, where there is something to divide by.
+
+    >>> per(13096, 100, "device"), per(0, 0, "device")
+    ('131 per device', '')
+    """
+    return f"{number(round(value / whole, 1))} per {noun}" if whole else ""
+
+
 def duration(seconds: float) -> str:
-    """A stretch of time in its own unit.
+    r"""A stretch of time in its own unit.
 
     >>> duration(0.25), duration(42), duration(300), duration(8100), duration(400000)
-    ('250\\u202fms', '42\\u202fs', '5\\u202fmin', '2.25\\u202fh', '4.63\\u202fd')
+    ('250\u202fms', '42\u202fs', '5\u202fmin', '2.25\u202fh', '4.63\u202fd')
     """
     if abs(seconds) < 1:
         return number(round(seconds * 1000), "ms")
-    for unit, size, limit in (("s", 1, 120), ("min", 60, 7200), ("h", 3600, 172800)):
+    for unit, size, limit in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 172800)):
         if abs(seconds) < limit:
             return number(seconds / size, unit)
     return number(seconds / 86400, "d")

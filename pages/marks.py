@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import streamlit as st
 
 from observability.figures.palette import Palette
 from pages.format import plain
@@ -47,3 +50,12 @@ def verdict_mark(verdict: str) -> str:
 def bare_mark(disposition: str) -> str:
     """The mark without Markdown, for the cells of data frames."""
     return f"{MARKS.get(disposition, UNKNOWN).shape} {disposition}"
+
+
+def chips(label: str) -> Any:
+    """The column of a data frame that shows lists of bare marks in their colours."""
+    return st.column_config.MultiselectColumn(
+        label,
+        options=[bare_mark(disposition) for disposition in MARKS],
+        color=[found.colour for found in MARKS.values()],
+    )

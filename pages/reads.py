@@ -1,13 +1,13 @@
 """What the pages read, cached: one connection for each store, results for each commit of it.
 
-A cached result is keyed by the snapshot it was read at, so it is never stale, only forgotten.
+A cached result is keyed by the commit it was read at, so it is never stale, only forgotten.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from datetime import datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -16,55 +16,71 @@ import streamlit as st
 from observability.explain.explain import explain
 from observability.explain.explanation import Explanation
 from observability.models.registry import RegisteredModel, find
-from observability.store import lake, read_decisions, read_fleet, read_surroundings
-from observability.store.read import Freshness, Window, freshness
+from observability.store import lake, read, read_decisions, read_fleet, read_surroundings
+from observability.store.read import Freshness, Window
 from observability.store.read_decisions import Filters, Matching
 from observability.store.read_fleet import Fleet
-from observability.store.read_surroundings import Surroundings
-from observability.store.stored import StoredDecision
-from traces import ModelVersion
+from observability.store.read_surroundings import InputRow, Surroundings
 
 _FORGET = "10m"
 
 
-def store() -> str:
-    """The store that this process serves, as an absolute path."""
-    return str(Path(os.environ.get("WHENCE_STORE") or "fleet").resolve())
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A store as it was after one commit; `store` is an absolute path."""
+
+    store: str
+    snapshot: int
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """All that the decision page shows. `model` is None where it is not registered."""
+
+    explanation: Explanation
+    around: Surroundings
+    model: RegisteredModel | None
+    inputs: tuple[InputRow, ...]
+
+    @property
+    def units(self) -> Mapping[str, str]:
+        """The unit of each input, as its model's features state it."""
+        return {feature.name: feature.unit for feature in self.model.features} if self.model else {}
+
+    @property
+    def link(self) -> str | None:
+        """The unit of what each input pushed; None where that is not to be shown."""
+        parts = self.explanation.attributions
+        return parts.spec.link if parts is not None and parts.adds_up else None
 
 
 def current() -> Freshness:
     """How current the store is. Raises StoreError where there is no store."""
-    return _freshness(store(), _snapshot(store()))
+    return _freshness(_commit(_store()))
 
 
 def fleet_over(window: Window) -> Fleet:
     """The fleet over a window."""
-    return _fleet(store(), _snapshot(store()), window.start, window.end)
+    return _fleet(_commit(_store()), window)
 
 
 def matching(filters: Filters) -> Matching:
     """The decisions that match."""
-    return _matching(store(), _snapshot(store()), filters)
+    return _matching(_commit(_store()), filters)
 
 
 def choices() -> Mapping[str, tuple[str, ...]]:
     """The values that each filter can take."""
-    return _choices(store(), _snapshot(store()))
+    return _choices(_commit(_store()))
 
 
-def explanation(decision_id: str) -> Explanation | None:
-    """Why the device did it; None where no such decision is stored."""
-    return _explanation(store(), _snapshot(store()), decision_id)
+def story(decision_id: str) -> Story | None:
+    """Why a device did what it did, and what lies around it; None where it is not stored."""
+    return _story(_commit(_store()), decision_id)
 
 
-def surroundings(stored: StoredDecision) -> Surroundings:
-    """What lies around a stored decision."""
-    return _surroundings(store(), _snapshot(store()), stored.decision_id, stored)
-
-
-def model(version: ModelVersion) -> RegisteredModel | None:
-    """The registered model of exactly this version; None where there is none."""
-    return _model(store(), _snapshot(store()), version)
+def _store() -> str:
+    return str(Path(os.environ.get("WHENCE_STORE") or "fleet").resolve())
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -74,49 +90,46 @@ def _connection(store: str) -> duckdb.DuckDBPyConnection:
 
 def _cursor(store: str) -> duckdb.DuckDBPyConnection:
     """A cursor of its own: threads that share one connection disturb each other."""
-    cursor = _connection(store).cursor()
-    cursor.execute("USE " + lake.ALIAS)
-    cursor.execute("SET TimeZone = 'UTC'")
-    return cursor
+    return lake.cursor(_connection(store))
 
 
-@st.cache_data(ttl=1, max_entries=8, show_spinner=False)
-def _snapshot(store: str) -> int:
-    return lake.snapshot_id(_cursor(store))
+@st.cache_data(ttl=1, max_entries=4, show_spinner=False)
+def _commit(store: str) -> Commit:
+    return Commit(store, lake.snapshot_id(_cursor(store)))
 
 
 @st.cache_data(ttl=_FORGET, max_entries=8, show_spinner=False)
-def _freshness(store: str, snapshot: int) -> Freshness:
-    return freshness(_cursor(store))
+def _freshness(commit: Commit) -> Freshness:
+    return read.freshness(_cursor(commit.store))
 
 
 @st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
-def _fleet(store: str, snapshot: int, start: datetime | None, end: datetime | None) -> Fleet:
-    return read_fleet.fleet(_cursor(store), Window(start, end))
+def _fleet(commit: Commit, window: Window) -> Fleet:
+    return read_fleet.fleet(_cursor(commit.store), window)
 
 
 @st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
-def _matching(store: str, snapshot: int, filters: Filters) -> Matching:
-    return read_decisions.matching(_cursor(store), filters)
+def _matching(commit: Commit, filters: Filters) -> Matching:
+    return read_decisions.matching(_cursor(commit.store), filters)
 
 
 @st.cache_data(ttl=_FORGET, max_entries=8, show_spinner=False)
-def _choices(store: str, snapshot: int) -> Mapping[str, tuple[str, ...]]:
-    return read_decisions.choices(_cursor(store))
+def _choices(commit: Commit) -> Mapping[str, tuple[str, ...]]:
+    return read_decisions.choices(_cursor(commit.store))
 
 
 @st.cache_data(ttl=_FORGET, max_entries=128, show_spinner=False)
-def _explanation(store: str, snapshot: int, decision_id: str) -> Explanation | None:
-    return explain(_cursor(store), Path(store), decision_id)
-
-
-@st.cache_data(ttl=_FORGET, max_entries=128, show_spinner=False)
-def _surroundings(
-    store: str, snapshot: int, decision_id: str, _stored: StoredDecision
-) -> Surroundings:
-    return read_surroundings.surroundings(_cursor(store), _stored)
-
-
-@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
-def _model(store: str, snapshot: int, version: ModelVersion) -> RegisteredModel | None:
-    return find(_cursor(store), Path(store), version)
+def _story(commit: Commit, decision_id: str) -> Story | None:
+    con = _cursor(commit.store)
+    explained = explain(con, Path(commit.store), decision_id)
+    if explained is None:
+        return None
+    stored = explained.stored
+    around = read_surroundings.surroundings(con, stored)
+    model = find(con, Path(commit.store), stored.decision.model)
+    units = {feature.name: feature.unit for feature in model.features} if model else {}
+    parts = explained.attributions
+    shown = parts is not None and parts.adds_up
+    pushed = dict(zip(parts.spec.features, parts.phi, strict=True)) if parts and shown else {}
+    rows = read_surroundings.input_rows(stored.decision, around.usual, units, pushed)
+    return Story(explained, around, model, rows)

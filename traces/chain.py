@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import math
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 _DOMAIN = b"decision-digest-v1"
 _CHAIN_PREFIX = "decision.chain."
 _EXACT = 2**53
+_NUMBERS = {float, int, type(None)}
 _NAN = b"d" + struct.pack(">d", math.nan)
 
 
@@ -27,8 +28,8 @@ def span_digest(
 ) -> bytes:
     """SHA-256 (32 bytes) over ids, name, times and sorted, type-tagged attributes.
 
-    `decision.chain.*` is left out. Integers that a double holds exactly count as doubles, and null
-    counts as NaN, since exporters in other languages write one for the other.
+    `decision.chain.*` is left out. Integers that a double holds exactly, and all in an array of
+    numbers, count as doubles, and null counts as NaN, since exporters in other languages write one for the other.
     """
     parts = [
         _DOMAIN,
@@ -48,6 +49,8 @@ def canonical(value: Any) -> bytes:
 
     >>> canonical(1) == canonical(1.0), canonical("1") == canonical(1)
     (True, False)
+    >>> canonical([1, None]) == canonical([1.0, math.nan])
+    True
     """
     match value:
         case bool():
@@ -57,18 +60,33 @@ def canonical(value: Any) -> bytes:
         case int() if abs(value) > _EXACT:
             return b"i" + struct.pack(">q", value)
         case int() | float():
-            return _NAN if value != value else b"d" + struct.pack(">d", value)
+            return _NAN if value != value else b"d" + struct.pack(">d", value)  # noqa: PLR0124
         case None:
             return _NAN
         case bytes():
-            return b"y" + struct.pack(">I", len(value)) + value
+            return b"y" + _length(value) + value
         case list() | tuple():
-            return b"a" + struct.pack(">I", len(value)) + b"".join(map(canonical, value))
+            types = set(map(type, value))
+            if types <= _NUMBERS and types:
+                return b"n" + _length(value) + _packed(value)
+            if types == {str}:
+                return b"a" + _length(value) + b"".join(map(_text, value))
+            return b"a" + _length(value) + b"".join(map(canonical, value))
         case _:
             pairs = b"".join(_text(key) + canonical(value[key]) for key in sorted(value))
-            return b"m" + struct.pack(">I", len(value)) + pairs
+            return b"m" + _length(value) + pairs
+
+
+def _packed(values: Sequence[float | None]) -> bytes:
+    """Numbers as big-endian doubles, every NaN and null of one pattern."""
+    numbers = [math.nan if v is None or v != v else v for v in values]  # noqa: PLR0124
+    return struct.pack(f">{len(numbers)}d", *numbers)
 
 
 def _text(text: str) -> bytes:
     data = text.encode()
-    return b"s" + struct.pack(">I", len(data)) + data
+    return b"s" + _length(data) + data
+
+
+def _length(value: Sized) -> bytes:
+    return len(value).to_bytes(4, "big")

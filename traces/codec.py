@@ -92,10 +92,17 @@ def encode_decision(decision: Decision) -> Attributes:
             out[name] = [getattr(gate, field) for gate in decision.gates]
         for field, name in GATE_NUMBERS.items():
             out[name] = [float(getattr(gate, field)) for gate in decision.gates]
-    _put(out, PASS_PROBABILITY, decision.pass_probability)
-    _put(out, EXPLORATION, decision.exploration)
     out[ACTION] = decision.action
     out[DISPOSITION] = decision.disposition
+    out.update(encode_circumstances(decision))
+    return out
+
+
+def encode_circumstances(decision: Decision) -> Attributes:
+    """The part of the span attributes that says under what circumstances it was decided."""
+    out: Attributes = {}
+    _put(out, PASS_PROBABILITY, decision.pass_probability)
+    _put(out, EXPLORATION, decision.exploration)
     if decision.clock is not None:
         out[BOOT_ID] = decision.clock.boot_id
         out[MONOTONIC_NS] = decision.clock.monotonic_ns
@@ -243,13 +250,10 @@ def _take_gates(left: Attributes) -> tuple[GateVerdict, ...]:
     for name in GATE_NUMBERS.values():
         left.setdefault(name, [math.nan] * count)
     columns = _take_columns(left, readers)
-    gates = []
-    for row in zip(*columns, strict=True):
-        values = dict(zip((*GATE_TEXTS, *GATE_NUMBERS), row, strict=True))
-        _one_of(GATE_KINDS, GATE_TEXTS["kind"], values["kind"])
-        _one_of(VERDICTS, GATE_TEXTS["verdict"], values["verdict"])
-        gates.append(GateVerdict(**values))
-    return tuple(gates)
+    for allowed, field in ((GATE_KINDS, 1), (VERDICTS, 2)):
+        for value in columns[field]:
+            _one_of(allowed, list(readers)[field], value)
+    return tuple(GateVerdict(*row) for row in zip(*columns, strict=True))
 
 
 def _take_recommendation(left: Attributes) -> Recommendation | None:
@@ -321,14 +325,16 @@ def _sequence(name: str, value: object) -> Sequence[Any]:
 
 def _texts(name: str, value: object) -> list[str]:
     items = list(_sequence(name, value))
-    for item in items:
-        if not isinstance(item, str):
-            raise InvalidSpan(f"{item!r} in {name}", "an array of strings")
-    return items
+    if set(map(type, items)) <= {str}:
+        return items
+    raise InvalidSpan(f"{value!r:.80} in {name}", "an array of strings")
 
 
 def _numbers(name: str, value: object) -> list[float]:
-    return [_number(name, item) for item in _sequence(name, value)]
+    items = list(_sequence(name, value))
+    if set(map(type, items)) <= {float}:
+        return items
+    return [_number(name, item) for item in items]
 
 
 def _number(name: str, value: object) -> float:
@@ -336,5 +342,5 @@ def _number(name: str, value: object) -> float:
     if value is None:
         return math.nan
     if not isinstance(value, bool | int | float):
-        raise InvalidSpan(f"{value!r} in {name}", "a number")
+        raise InvalidSpan(f"{value!r:.80} in {name}", "a number")
     return float(value)

@@ -26,7 +26,9 @@ def write_trace_file(path: Path, spans: Iterable[tuple[ResourceSpans, Span]]) ->
         with part.open("w", encoding="utf-8") as file:
             remaining = iter(spans)
             while line := list(itertools.islice(remaining, SPANS_PER_LINE)):
-                runs = [list(run) for _, run in itertools.groupby(line, key=lambda pair: id(pair[0]))]
+                runs = [
+                    list(run) for _, run in itertools.groupby(line, key=lambda pair: id(pair[0]))
+                ]
                 groups = [(run[0][0], [span for _, span in run]) for run in runs]
                 file.write(encode_json(groups) + "\n")
             file.flush()

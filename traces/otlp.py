@@ -60,7 +60,13 @@ def value_of(value: AnyValue) -> Any:
     if kind is None:
         return None
     if kind == "array_value":
-        return [value_of(item) for item in value.array_value.values]
+        items = value.array_value.values
+        kinds = {item.WhichOneof("value") for item in items}
+        if kinds == {"double_value"}:
+            return [item.double_value for item in items]
+        if kinds == {"string_value"}:
+            return [item.string_value for item in items]
+        return [value_of(item) for item in items]
     if kind == "kvlist_value":
         return attributes_of(value.kvlist_value.values)
     return getattr(value, kind)

@@ -55,7 +55,8 @@ def _check_value(limits: Limits, name: str, value: Any, depth: int) -> None:
             raise InvalidSpan(
                 f"{len(value)} items in {name[:80]}", f"at most {limits.items_per_value}"
             )
-        if value and not isinstance(value, dict) and isinstance(value[0], float):
+        types = set(map(type, value))
+        if types <= {float, int} or (types == {str} and max(map(len, value)) <= limits.value_bytes):
             return
         for item in value.values() if isinstance(value, dict) else value:
             _check_value(limits, name, item, depth - 1)

@@ -59,7 +59,11 @@ class Engine:
 
 @functools.lru_cache(maxsize=KEPT_ENGINES)
 def engine(
-    artifact: Path, digest: str, features: tuple[Feature, ...], reference_path: Path, reference: Reference
+    artifact: Path,
+    digest: str,
+    features: tuple[Feature, ...],
+    reference_path: Path,
+    reference: Reference,
 ) -> Engine:
     """The engine of a registered model and its reference, kept for the next decision.
 
@@ -132,15 +136,16 @@ def on_link(score: float | None, link: str) -> float | None:
 
 def warm() -> None:
     """Import what the first explanation needs: seconds that a server spends before its first page."""
-    import lightgbm  # noqa: F401, PLC0415
-    import shap  # noqa: F401, PLC0415
+    import lightgbm  # noqa: F401
+    import shap  # noqa: F401
 
 
 def _interventional(model: Model, rows: np.ndarray) -> Phi:
-    import shap  # noqa: PLC0415 - takes seconds
+    import shap
+    from shap.maskers import Independent
 
     # Given an array, TreeExplainer would silently keep 100 of its rows.
-    masker = shap.maskers.Independent(model.as_read(rows), max_samples=len(rows))
+    masker: Any = Independent(model.as_read(rows), max_samples=len(rows))
     explainer: Any = shap.TreeExplainer(
         model.booster, masker, feature_perturbation="interventional", model_output="raw"
     )
@@ -188,7 +193,11 @@ def _value(feature: Feature, recorded: Recorded) -> float | str:
 
 
 def _spec(
-    model: Model, features: Sequence[Feature], algorithm: str, reference: Reference | None, rows: int
+    model: Model,
+    features: Sequence[Feature],
+    algorithm: str,
+    reference: Reference | None,
+    rows: int,
 ) -> Spec:
     spec = Spec(
         spec_id="",
@@ -197,7 +206,9 @@ def _spec(
         output="margin",
         link=model.link,
         algorithm=algorithm,
-        library=", ".join(f"{name} {importlib.metadata.version(name)}" for name in ("shap", "lightgbm")),
+        library=", ".join(
+            f"{name} {importlib.metadata.version(name)}" for name in ("shap", "lightgbm")
+        ),
         features=tuple(feature.name for feature in features),
         reference_id=reference.reference_id if reference else "",
         background_rows=rows,
@@ -212,6 +223,10 @@ def _spec(
 def spec_id(values: Mapping[str, Any]) -> str:
     """`sha256:<64 hex>` of the canonical JSON of a spec's other fields: sorted keys, no spaces, UTC times."""
     text = json.dumps(
-        values, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=datetime.isoformat
+        values,
+        sort_keys=True,
+        separators=(",", ":"),
+        ensure_ascii=False,
+        default=datetime.isoformat,
     )
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -43,7 +43,8 @@ def gate_steps(verdicts: tuple[GateVerdict, ...]) -> tuple[GateStep, ...]:
     """The gate chain in evaluation order, each with its margin and whether its record replays."""
     bound = binding(verdicts)
     return tuple(
-        GateStep(verdict, margin(verdict), verdict is bound, _replays(verdict)) for verdict in verdicts
+        GateStep(verdict, margin(verdict), verdict is bound, _replays(verdict))
+        for verdict in verdicts
     )
 
 

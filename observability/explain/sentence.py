@@ -55,8 +55,11 @@ def pulled_by(attributions: Attributions, upwards: bool) -> tuple[str, ...]:
     A pull is the sum of the values of one sign; at most three inputs are named.
     """
     pull = sorted(
-        ((abs(phi), name) for phi, name in zip(attributions.phi, attributions.spec.features, strict=True)
-         if phi and (phi > 0) == upwards),
+        (
+            (abs(phi), name)
+            for phi, name in zip(attributions.phi, attributions.spec.features, strict=True)
+            if phi and (phi > 0) == upwards
+        ),
         reverse=True,
     )
     whole = math.fsum(size for size, _ in pull)
@@ -88,7 +91,11 @@ def _source_clause(proposed: Recommendation, attributions: Attributions | None) 
     names = pulled_by(attributions, upwards=over)
     if not names or (attributions.output > attributions.base) != over:
         return ""
-    return f"; most of it came from {_listed(names)}" if over else f"; {_listed(names)} held it down most"
+    return (
+        f"; most of it came from {_listed(names)}"
+        if over
+        else f"; {_listed(names)} held it down most"
+    )
 
 
 def _gate_clause(decision: Decision) -> str:

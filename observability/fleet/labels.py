@@ -10,7 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
-from observability.fleet.spec import Reading, RemainingLife, ReplaySpec, duration
+from observability.fleet import strict
+from observability.fleet.spec import Reading, RemainingLife, ReplaySpec
 from traces.errors import SpecError
 from traces.gates import holds
 
@@ -22,7 +23,7 @@ def with_labels(spec: ReplaySpec, frame: pl.DataFrame, truth: Path | None = None
     Raises SpecError where the truth file does not fit.
     """
     if spec.label.remaining_life is not None:
-        every = duration(spec.time.every, "time.every")
+        every = strict.duration(spec.time.every, "time.every")
         return _remaining_life(
             frame, spec.label.remaining_life, spec.time.cycle, int(every.total_seconds()), truth
         )
@@ -43,7 +44,8 @@ def _remaining_life(
         frame.with_columns(remaining.alias("_remaining"))
         .with_columns((pl.col("_remaining") <= rule.at_most).alias("label"))
         .with_columns(
-            (pl.col("decided_at") + pl.duration(seconds=settled_in * cycle_seconds, time_unit="us")).alias("label_known_at")
+            label_known_at=pl.col("decided_at")
+            + pl.duration(seconds=settled_in * cycle_seconds, time_unit="us")
         )
         .drop("_remaining")
     )
@@ -53,24 +55,29 @@ def _read_truth(path: Path, devices: int) -> list[int]:
     try:
         lines = path.read_text(encoding="utf-8").split()
     except OSError as error:
-        raise SpecError(f"no file {path.name} in {path.parent}", "the truth that the spec names") from error
+        raise SpecError(
+            f"no file {path.name} in {path.parent}", "the truth that the spec names"
+        ) from error
     if len(lines) != devices or not all(line.isdigit() for line in lines):
         raise SpecError(
-            f"{len(lines)} lines in {path.name} for {devices} devices", "a whole number for each device, in their order"
+            f"{len(lines)} lines in {path.name} for {devices} devices",
+            "a whole number for each device, in their order",
         )
     return [int(line) for line in lines]
 
 
 def _reading(frame: pl.DataFrame, rule: Reading) -> pl.DataFrame:
-    ahead = duration(rule.ahead, "label.reading.ahead")
-    known_after = duration(rule.known_after, "label.reading.known_after")
+    ahead = strict.duration(rule.ahead, "label.reading.ahead")
+    known_after = strict.duration(rule.known_after, "label.reading.known_after")
     later = frame.select(
         "device_id",
         decided_at=pl.col("decided_at") - ahead,
         _seen=pl.col(rule.column),
     ).unique(["device_id", "decided_at"], keep="last")
     seen = pl.col("_seen").map_elements(
-        lambda value: holds(rule.operator, value, rule.limit), return_dtype=pl.Boolean, skip_nulls=True
+        lambda value: holds(rule.operator, value, rule.limit),
+        return_dtype=pl.Boolean,
+        skip_nulls=True,
     )
     return (
         frame.join(later, on=["device_id", "decided_at"], how="left", maintain_order="left")

@@ -62,6 +62,8 @@ def remember(memory: Memory, decision: Decision, actions: Actions, now_ns: int) 
         previous_action=decision.action,
         acted_ns=now_ns if acts else memory.acted_ns,
         stopped_ns=now_ns if stops else memory.stopped_ns,
-        started_ns=(memory.started_ns if memory.started_ns is not None else now_ns) if acts else None,
+        started_ns=(memory.started_ns if memory.started_ns is not None else now_ns)
+        if acts
+        else None,
         streak=memory.streak + 1 if proposed else 0,
     )

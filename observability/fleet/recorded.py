@@ -16,7 +16,7 @@ import polars as pl
 
 from observability.fleet import strict
 from observability.fleet.labels import with_labels
-from observability.fleet.spec import Files, Format, ReplaySpec, Time, duration
+from observability.fleet.spec import Files, Format, ReplaySpec, Time
 from traces.errors import SpecError
 
 CONTEXT = "context."
@@ -37,7 +37,9 @@ def read(spec: ReplaySpec, data: Path) -> Recorded:
     return Recorded(
         training=_rows(spec, data, spec.training, truth=""),
         decisions=_rows(
-            spec, data, spec.decisions,
+            spec,
+            data,
+            spec.decisions,
             truth=spec.label.remaining_life.truth if spec.label.remaining_life else "",
         ),
     )
@@ -52,7 +54,8 @@ def _rows(spec: ReplaySpec, data: Path, files: Files, truth: str) -> pl.DataFram
         *(pl.col(name) for name in spec.model.categorical),
     )
     if frame["decided_at"].null_count():
-        raise SpecError(f"{frame['decided_at'].null_count()} rows without a time in {files.files[0]}", "a time in each row")
+        found = f"{frame['decided_at'].null_count()} rows without a time in {files.files[0]}"
+        raise SpecError(found, "a time in each row")
     frame = with_labels(spec, frame, truth=data / truth if truth else None)
     frame = _cut(frame, files, spec.time.zone)
     if frame.is_empty():
@@ -60,7 +63,9 @@ def _rows(spec: ReplaySpec, data: Path, files: Files, truth: str) -> pl.DataFram
     names = [spec.time.cycle] if spec.time.cycle else []
     return (
         frame.with_columns(_context(spec))
-        .drop([name for name in {*_numeric_columns(spec), *names} if name not in spec.model.numeric])
+        .drop(
+            [name for name in {*_numeric_columns(spec), *names} if name not in spec.model.numeric]
+        )
         .sort("decided_at", "device_id", maintain_order=True)
     )
 
@@ -69,7 +74,11 @@ def _found(data: Path, files: Files) -> list[Path]:
     paths = [path for pattern in files.files for path in sorted(data.glob(pattern))]
     for pattern in files.files:
         if not any(data.glob(pattern)):
-            raise SpecError(f"no file {pattern} in {data}", "the files that the spec names", "give their folder with --data")
+            raise SpecError(
+                f"no file {pattern} in {data}",
+                "the files that the spec names",
+                "give their folder with --data",
+            )
     return paths
 
 
@@ -80,7 +89,9 @@ def _read_needed(path: Path, spec: ReplaySpec) -> pl.DataFrame:
     for name in needed:
         if name not in table.columns:
             raise SpecError(
-                f"no column {name!r} in {path.name}", strict.one_of(table.columns), strict.closest(name, table.columns)
+                f"no column {name!r} in {path.name}",
+                strict.one_of(table.columns),
+                strict.closest(name, table.columns),
             )
     return table.select(needed)
 
@@ -94,27 +105,35 @@ def _read_texts(path: Path, form: Format) -> pl.DataFrame:
     names = list(form.columns)
     if not names:
         head, _, content = content.partition(b"\n")
-        names = next(csv.reader([head.decode("utf-8-sig").strip()], delimiter=separator, quotechar=form.quote), [])
+        line = head.decode("utf-8-sig").strip()
+        names = next(csv.reader([line], delimiter=separator, quotechar=form.quote), [])
         names = [form.index, *names] if form.index else names
     try:
         return pl.read_csv(
-            content, has_header=False, new_columns=names, separator=separator, quote_char=form.quote,
-            null_values=[form.missing] if form.missing else None, infer_schema=False,
+            content,
+            has_header=False,
+            new_columns=names,
+            separator=separator,
+            quote_char=form.quote,
+            null_values=[form.missing] if form.missing else None,
+            infer_schema=False,
             schema=dict.fromkeys(names, pl.String),
         )
     except pl.exceptions.PolarsError as error:
-        first_line = str(error).splitlines()[0]
         raise SpecError(
-            f"{path.name}, which is no table of {len(names)} columns: {first_line}",
+            f"{path.name}, whose rows do not have {len(names)} columns",
             "rows of " + ", ".join(names),
-            "name an unnamed first column in format.index, or all of them in format.columns",
+            "name an unnamed first column in format.index, or all in format.columns",
         ) from error
 
 
 def _needed(spec: ReplaySpec) -> list[str]:
     time = spec.time
     named = [
-        spec.device.column, time.column, *time.parts, *_numeric_columns(spec),
+        spec.device.column,
+        time.column,
+        *time.parts,
+        *_numeric_columns(spec),
         *spec.model.categorical,
     ]
     return list(dict.fromkeys(name for name in named if name))
@@ -122,7 +141,8 @@ def _needed(spec: ReplaySpec) -> list[str]:
 
 def _numeric_columns(spec: ReplaySpec) -> list[str]:
     named = [
-        *spec.model.numeric, spec.time.cycle,
+        *spec.model.numeric,
+        spec.time.cycle,
         spec.label.reading.column if spec.label.reading else "",
         *(context.column for context in spec.context),
     ]
@@ -146,11 +166,17 @@ def _refuse_unread(given: pl.Series, read_: pl.Series, expected: str) -> None:
 def _device_ids(spec: ReplaySpec, files: Files, texts: pl.DataFrame) -> pl.Series:
     device = spec.device
     if device.constant:
-        return pl.Series("device_id", [files.device_prefix + device.constant] * len(texts), dtype=pl.String)
+        return pl.Series(
+            "device_id", [files.device_prefix + device.constant] * len(texts), dtype=pl.String
+        )
     given = texts[device.column]
     if given.null_count():
-        raise SpecError(f"{given.null_count()} rows without {device.column!r}", "a device in each row")
-    names = {value: files.device_prefix + _device_name(device.name, value) for value in given.unique()}
+        raise SpecError(
+            f"{given.null_count()} rows without {device.column!r}", "a device in each row"
+        )
+    names = {
+        value: files.device_prefix + _device_name(device.name, value) for value in given.unique()
+    }
     return given.replace_strict(names, return_dtype=pl.String).alias("device_id")
 
 
@@ -158,15 +184,21 @@ def _device_name(template: str, value: str) -> str:
     try:
         return template.format(int(value) if value.isdigit() else value)
     except (ValueError, IndexError, KeyError) as error:
-        raise SpecError(f"{template!r} as device.name for {value!r}", "a template such as engine-{:03d}") from error
+        found = f"{template!r} as device.name for {value!r}"
+        raise SpecError(found, "a template such as engine-{:03d}") from error
 
 
 def _decided_at(time: Time, texts: pl.DataFrame) -> pl.Series:
     """UTC instants; null where a part is missing or where the local time does not exist."""
     if time.cycle:
         assert time.origin is not None  # noqa: S101 - Time holds it
-        seconds = duration(time.every, "time.every").total_seconds()
-        since = (_numbers(texts, time.cycle) * seconds * 1e6).round().cast(pl.Int64).cast(pl.Duration("us"))
+        seconds = strict.duration(time.every, "time.every").total_seconds()
+        since = (
+            (_numbers(texts, time.cycle) * seconds * 1e6)
+            .round()
+            .cast(pl.Int64)
+            .cast(pl.Duration("us"))
+        )
         origin = pl.Series([time.origin]).cast(pl.Datetime("us", "UTC"))
         return (origin + since).alias("decided_at")
     if time.column:
@@ -175,9 +207,12 @@ def _decided_at(time: Time, texts: pl.DataFrame) -> pl.Series:
         _refuse_unread(given, local, f"a time as {time.format}")
     else:
         parts = {
-            part: _numbers(texts, name).cast(pl.Int32) for part, name in zip(_PARTS, time.parts, strict=False)
+            part: _numbers(texts, name).cast(pl.Int32)
+            for part, name in zip(_PARTS, time.parts, strict=False)
         }
-        local = pl.DataFrame(parts).select(pl.datetime(*map(pl.col, parts), time_unit="us")).to_series()
+        local = (
+            pl.DataFrame(parts).select(pl.datetime(*map(pl.col, parts), time_unit="us")).to_series()
+        )
     zoned = local.dt.replace_time_zone(time.zone, ambiguous="earliest", non_existent="null")
     return zoned.dt.convert_time_zone("UTC").alias("decided_at")
 
@@ -198,9 +233,13 @@ def _context(spec: ReplaySpec) -> list[pl.Expr]:
         if context.of == "column":
             value = pl.col(context.column)
         elif context.of == "hour":
-            value = pl.col("decided_at").dt.convert_time_zone(spec.time.zone).dt.hour().cast(pl.Float64)
+            value = (
+                pl.col("decided_at").dt.convert_time_zone(spec.time.zone).dt.hour().cast(pl.Float64)
+            )
         elif context.of == "device":
-            value = pl.col("device_id").replace_strict(context.values, default=None, return_dtype=pl.Float64)
+            value = pl.col("device_id").replace_strict(
+                context.values, default=None, return_dtype=pl.Float64
+            )
         elif context.of == "constant":
             value = pl.lit(context.value)
         else:

@@ -27,7 +27,14 @@ _ENGINE_SENSORS = (
 )  # fmt: skip
 _ENGINES = 40
 _STATIONS = ("Aotizhongxin", "Changping")
-_COMPASS = ("N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "WSW", "W", "WNW", "NW", "NNW")
+_COMPASS = (
+    "N", "NNE", "NE", "ENE", "E", "ESE", "SE", "SSE", "S", "SSW", "SW", "WSW", "W", "WNW", "NW", "NNW",
+)  # fmt: skip
+_ROOM_HEADER = '"date","Temperature","Humidity","Light","CO2","HumidityRatio","Occupancy"'
+_STATION_HEADER = (
+    '"No","year","month","day","hour","PM2.5","PM10","SO2","NO2","CO","O3",'
+    '"TEMP","PRES","DEWP","RAIN","wd","WSPM","station"'
+)
 
 
 def write_sample(name: str, folder: Path, seed: int = 7) -> None:
@@ -43,10 +50,15 @@ def write_sample(name: str, folder: Path, seed: int = 7) -> None:
 
 def _write_engines(folder: Path, rng: np.random.Generator) -> None:
     lives = [rng.integers(140, 260, _ENGINES), rng.integers(140, 260, _ENGINES)]
-    left = np.where(rng.random(_ENGINES) < 0.45, rng.integers(6, 31, _ENGINES), rng.integers(31, 120, _ENGINES))
-    train = [line for unit, life in enumerate(lives[0], 1) for line in _engine(unit, life, life, rng)]
+    near, far = rng.integers(6, 31, _ENGINES), rng.integers(31, 120, _ENGINES)
+    left = np.where(rng.random(_ENGINES) < 0.45, near, far)
+    train = [
+        line for unit, life in enumerate(lives[0], 1) for line in _engine(unit, life, life, rng)
+    ]
     test = [
-        line for unit, life in enumerate(lives[1], 1) for line in _engine(unit, life, life - left[unit - 1], rng)
+        line
+        for unit, life in enumerate(lives[1], 1)
+        for line in _engine(unit, life, life - left[unit - 1], rng)
     ]
     _write(folder / "train_FD001.txt", train)
     _write(folder / "test_FD001.txt", test)
@@ -67,12 +79,11 @@ def _engine(unit: int, life: int, recorded: int, rng: np.random.Generator) -> It
 
 
 def _write_room(folder: Path, rng: np.random.Generator) -> None:
-    header = '"date","Temperature","Humidity","Light","CO2","HumidityRatio","Occupancy"'
     for file, start, days in (
         ("datatraining.txt", datetime(2015, 2, 4), 4),  # noqa: DTZ001 - local time, as the file has it
         ("datatest2.txt", datetime(2015, 2, 11), 3),  # noqa: DTZ001
     ):
-        _write(folder / file, [header, *_room(start, days, rng)])
+        _write(folder / file, [_ROOM_HEADER, *_room(start, days, rng)])
 
 
 def _room(start: datetime, days: int, rng: np.random.Generator) -> Iterable[str]:
@@ -85,9 +96,13 @@ def _room(start: datetime, days: int, rng: np.random.Generator) -> Iterable[str]
             arrive, leave = rng.normal(8.2, 0.4), rng.normal(17.6, 0.7)
         hour = at.hour + at.minute / 60
         inside = arrive <= hour < leave and not 12.2 <= hour < 13.0
-        daylight = max(0.0, 130.0 * np.sin(np.pi * (hour - 8.0) / 9.5)) if 8.0 < hour < 17.5 else 0.0
+        daylight = (
+            max(0.0, 130.0 * np.sin(np.pi * (hour - 8.0) / 9.5)) if 8.0 < hour < 17.5 else 0.0
+        )
         light = daylight + (390.0 + rng.normal(0.0, 12.0) if inside else 0.0)
-        co2 += ((1450.0 if inside else 440.0) - co2) / (75.0 if inside else 120.0) + rng.normal(0.0, 4.0)
+        co2 += ((1450.0 if inside else 440.0) - co2) / (75.0 if inside else 120.0) + rng.normal(
+            0.0, 4.0
+        )
         temperature += ((22.6 if inside else 19.6) - temperature) / 180.0 + rng.normal(0.0, 0.01)
         humidity = 26.0 + 0.004 * (co2 - 440.0) + rng.normal(0.0, 0.1)
         # Somebody breathes on the probe, or its heater fails, now and then.
@@ -100,16 +115,16 @@ def _room(start: datetime, days: int, rng: np.random.Generator) -> Iterable[str]
 
 
 def _humidity_ratio(temperature: float, humidity: float) -> float:
-    """kg of water a kg of dry air at sea level, from °C and % (Magnus formula)."""
+    """Water in kg a kg of dry air at sea level, from °C and % (Magnus formula)."""
     vapour = humidity / 100.0 * 611.2 * float(np.exp(17.62 * temperature / (243.12 + temperature)))
     return 0.622 * vapour / (101325.0 - vapour)
 
 
 def _write_stations(folder: Path, rng: np.random.Generator) -> None:
-    header = "No,year,month,day,hour,PM2.5,PM10,SO2,NO2,CO,O3,TEMP,PRES,DEWP,RAIN,wd,WSPM,station".split(",")
     for station in _STATIONS:
-        lines = _station(station, datetime(2014, 10, 1), 150, rng)  # noqa: DTZ001 - local, as the file has it
-        _write(folder / f"PRSA_Data_{station}.csv", [",".join(f'"{name}"' for name in header), *lines])
+        start = datetime(2014, 10, 1)  # noqa: DTZ001 - local time, as the file has it
+        lines = _station(station, start, 150, rng)
+        _write(folder / f"PRSA_Data_{station}.csv", [_STATION_HEADER, *lines])
 
 
 def _station(station: str, start: datetime, days: int, rng: np.random.Generator) -> Iterable[str]:
@@ -118,9 +133,15 @@ def _station(station: str, start: datetime, days: int, rng: np.random.Generator)
     for number in range(days * 24):
         at = start + timedelta(hours=number)
         season = np.cos(2 * np.pi * (at.timetuple().tm_yday - 15) / 365.25)
-        temp = 13.0 - 16.0 * season + 5.0 * np.sin(2 * np.pi * (at.hour - 9) / 24) + rng.normal(0.0, 1.0)
+        temp = (
+            13.0
+            - 16.0 * season
+            + 5.0 * np.sin(2 * np.pi * (at.hour - 9) / 24)
+            + rng.normal(0.0, 1.0)
+        )
         wind = 0.93 * wind + rng.normal(0.0, 0.5)
-        smog = 0.96 * smog + 0.04 * (4.05 + 0.25 * season) - 0.09 * max(wind, 0.0) + 0.05 + rng.normal(0.0, 0.14)
+        drift = 0.04 * (4.05 + 0.25 * season) - 0.09 * max(wind, 0.0) + 0.05
+        smog = 0.96 * smog + drift + rng.normal(0.0, 0.14)
         pm25 = min(float(np.exp(smog)), 880.0)
         direction = _COMPASS[int((15 if wind > 0 else 7) + rng.normal(0.0, 2.0)) % 16]
         rain = float(rng.exponential(1.6)) if rng.random() < 0.03 else 0.0
@@ -131,7 +152,9 @@ def _station(station: str, start: datetime, days: int, rng: np.random.Generator)
             f"{rain:.1f}", f'"{direction}"', f"{abs(wind) + 0.4:.1f}",
         ]  # fmt: skip
         values = ["NA" if rng.random() < 0.012 else value for value in values]
-        yield ",".join([f"{number + 1},{at.year},{at.month},{at.day},{at.hour}", *values, f'"{station}"'])
+        yield ",".join(
+            [f"{number + 1},{at.year},{at.month},{at.day},{at.hour}", *values, f'"{station}"']
+        )
 
 
 def _write(path: Path, lines: Sequence[str]) -> None:
@@ -146,7 +169,9 @@ SAMPLES: dict[str, Callable[[Path, np.random.Generator], None]] = {
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Write generated files in the form of a recorded data set.")
+    parser = argparse.ArgumentParser(
+        description="Write generated files in the form of a recorded data set."
+    )
     parser.add_argument("name", choices=SAMPLES)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seed", type=int, default=7)

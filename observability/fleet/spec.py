@@ -6,10 +6,9 @@ the data (a column that it lacks) in recorded.py.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -21,11 +20,18 @@ from traces import Gate
 from traces.errors import SpecError
 from traces.gates import OPERATORS
 
-_DURATION = re.compile(r"(\d+)\s*(s|m|h|d)")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _PARAMETERS = (
-    "bagging_fraction", "bagging_freq", "feature_fraction", "lambda_l1", "lambda_l2",
-    "learning_rate", "max_bin", "max_depth", "min_data_in_leaf", "min_gain_to_split", "num_leaves",
+    "bagging_fraction",
+    "bagging_freq",
+    "feature_fraction",
+    "lambda_l1",
+    "lambda_l2",
+    "learning_rate",
+    "max_bin",
+    "max_depth",
+    "min_data_in_leaf",
+    "min_gain_to_split",
+    "num_leaves",
     "scale_pos_weight",
 )
 _RESERVED = ("device_id", "decided_at", "label", "label_known_at")
@@ -91,15 +97,22 @@ class Time:
     def __post_init__(self) -> None:
         _exactly_one("time", column=self.column, parts=self.parts, cycle=self.cycle)
         if self.column and not self.format:
-            raise SpecError("time.column without time.format", 'a format such as "%Y-%m-%d %H:%M:%S"')
+            raise SpecError(
+                "time.column without time.format", 'a format such as "%Y-%m-%d %H:%M:%S"'
+            )
         if self.cycle and not (self.every and self.origin):
-            raise SpecError("time.cycle without time.every and time.origin", "every: 1h and origin: 2020-01-01T00:00:00Z")
+            raise SpecError(
+                "time.cycle without time.every and time.origin",
+                "every: 1h and origin: 2020-01-01T00:00:00Z",
+            )
         if self.every:
-            duration(self.every, "time.every")
+            strict.duration(self.every, "time.every")
         try:
             ZoneInfo(self.zone)
         except (ZoneInfoNotFoundError, ValueError) as error:
-            raise SpecError(f"{self.zone!r} as time.zone", "a zone such as Europe/Brussels") from error
+            raise SpecError(
+                f"{self.zone!r} as time.zone", "a zone such as Europe/Brussels"
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +127,16 @@ class Reading:
 
     def __post_init__(self) -> None:
         if self.operator not in OPERATORS:
-            raise SpecError(f"{self.operator!r} as label.reading.operator", strict.one_of(OPERATORS))
-        duration(self.ahead, "label.reading.ahead")
-        duration(self.known_after, "label.reading.known_after")
+            raise SpecError(
+                f"{self.operator!r} as label.reading.operator", strict.one_of(OPERATORS)
+            )
+        strict.duration(self.ahead, "label.reading.ahead")
+        strict.duration(self.known_after, "label.reading.known_after")
 
 
 @dataclass(frozen=True, slots=True)
 class RemainingLife:
-    """The label is `at_most` cycles to live. `truth`: line i = cycles left after device i's last decision row."""
+    """The label is `at_most` cycles to live. Line i of `truth`: what device i had left after its last row."""
 
     at_most: int
     truth: str = ""
@@ -159,14 +174,21 @@ class Model:
     def __post_init__(self) -> None:
         for name in self.parameters:
             if name not in _PARAMETERS:
-                raise SpecError(f"unknown parameter {name!r} in model.parameters", strict.one_of(_PARAMETERS))
+                raise SpecError(
+                    f"unknown parameter {name!r} in model.parameters", strict.one_of(_PARAMETERS)
+                )
         if not 0.0 < self.threshold < 1.0:
             raise SpecError(f"{self.threshold} as model.threshold", "a probability between 0 and 1")
         names = [feature.name for feature in self.features]
         if tuple(names) != (*self.numeric, *self.categorical):
-            raise SpecError("model.features with a number after a categorical", "those with levels last")
+            raise SpecError(
+                "model.features with a number after a categorical", "those with levels last"
+            )
         if not names or len(set(names)) != len(names) or set(names) & set(_RESERVED):
-            raise SpecError("model.features " + ", ".join(names), f"each once, at least one, none of {', '.join(_RESERVED)}")
+            raise SpecError(
+                "model.features " + ", ".join(names),
+                f"at least one, each once, none of {', '.join(_RESERVED)}",
+            )
 
     @property
     def numeric(self) -> tuple[str, ...]:
@@ -199,14 +221,20 @@ class Context:
 
     def __post_init__(self) -> None:
         if self.of not in CONTEXT_OF:
-            raise SpecError(f"{self.of!r} as `of` of context {self.name!r}", strict.one_of(CONTEXT_OF))
+            raise SpecError(
+                f"{self.of!r} as `of` of context {self.name!r}", strict.one_of(CONTEXT_OF)
+            )
         if self.unit not in UNITS:
             raise SpecError(f"{self.unit!r} as unit of context {self.name!r}", strict.one_of(UNITS))
         for needs, key, given in (
-            ("column", "column", self.column), ("constant", "value", self.value), ("device", "values", self.values)
+            ("column", "column", self.column),
+            ("constant", "value", self.value),
+            ("device", "values", self.values),
         ):
             if self.of == needs and not given:
-                raise SpecError(f"context {self.name!r} of {self.of} without {key!r}", f"{key}: ...")
+                raise SpecError(
+                    f"context {self.name!r} of {self.of} without {key!r}", f"{key}: ..."
+                )
 
     @property
     def is_numeric(self) -> bool:
@@ -257,20 +285,10 @@ def load(path: Path) -> ReplaySpec:
     except OSError as error:
         raise SpecError(f"no file {path}", "a replay spec", "see examples/") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpecError(f"{path}, which is not YAML: {' '.join(str(error).split())}", "a replay spec") from error
+        mark = getattr(error, "problem_mark", None)
+        line = f" from line {mark.line + 1} on" if mark else ""
+        raise SpecError(f"{path.name}, which is not YAML{line}", "a replay spec") from error
     return strict.read(ReplaySpec, given, path.name)
-
-
-def duration(text: str, where: str) -> timedelta:
-    """A length of time such as 90s, 10m, 1h or 2d. Raises SpecError naming `where`.
-
-    >>> duration("90m", "time.every")
-    datetime.timedelta(seconds=5400)
-    """
-    match = _DURATION.fullmatch(text)
-    if match is None:
-        raise SpecError(f"{text!r} as {where}", "a length of time such as 90s, 10m, 1h or 2d")
-    return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
 
 
 def _exactly_one(where: str, **given: object) -> None:

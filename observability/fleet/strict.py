@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import types
 from collections.abc import Iterable, Mapping
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from traces.errors import SpecError, WhenceError
 
 Value = TypeVar("Value")
 
+_DURATION = re.compile(r"(\d+)\s*(s|m|h|d)")
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _PLAIN = {
     str: "a text",
     int: "a whole number",
@@ -37,12 +40,16 @@ def read(cls: type[Value], given: object, where: str) -> Value:
     fields = {field.name: field for field in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
     for key in given:
         if key not in fields:
-            raise SpecError(f"unknown key {key!r} in {where}", one_of(fields), closest(str(key), fields))
+            raise SpecError(
+                f"unknown key {key!r} in {where}", one_of(fields), closest(str(key), fields)
+            )
     for name, field in fields.items():
         if name not in given and _required(field):
             raise SpecError(f"no key {name!r} in {where}", f"{name}: ...")
     hints = get_type_hints(cls)
-    values = {str(key): _convert(hints[key], value, f"{where}.{key}") for key, value in given.items()}
+    values = {
+        str(key): _convert(hints[key], value, f"{where}.{key}") for key, value in given.items()
+    }
     try:
         return cls(**values)
     except SpecError:
@@ -68,6 +75,18 @@ def closest(given: str, names: Iterable[str]) -> str:
     """
     near = difflib.get_close_matches(given, list(names), n=1)
     return f"did you mean {near[0]}?" if near else ""
+
+
+def duration(text: str, where: str) -> timedelta:
+    """A length of time such as 90s, 10m, 1h or 2d. Raises SpecError naming `where`.
+
+    >>> duration("90m", "time.every")
+    datetime.timedelta(seconds=5400)
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None:
+        raise SpecError(f"{text!r} as {where}", "a length of time such as 90s, 10m, 1h or 2d")
+    return timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:

@@ -35,25 +35,40 @@ def train(model: Model, rows: pl.DataFrame, folder: Path) -> Trained:
     labelled = rows.filter(pl.col("label").is_not_null())
     if labelled["label"].n_unique() < 2:
         raise SpecError(f"{len(labelled)} training rows of one label", "rows of both")
-    text = _fit(model, encode(labelled, model.features), labelled["label"].cast(pl.Float64).to_numpy())
+    text = _fit(
+        model, encode(labelled, model.features), labelled["label"].cast(pl.Float64).to_numpy()
+    )
     artifact, reference = folder / "model.txt", folder / "reference.parquet"
     artifact.write_text(text, encoding="utf-8")
     names = ["device_id", "decided_at", *(feature.name for feature in model.features)]
     rows.select(names).write_parquet(reference)
-    return Trained(ModelVersion(model.name, model.version, digest_of(text.encode())), artifact, reference)
+    return Trained(
+        ModelVersion(model.name, model.version, digest_of(text.encode())), artifact, reference
+    )
 
 
 def _fit(model: Model, inputs: np.ndarray, labels: np.ndarray) -> str:
-    import lightgbm  # noqa: PLC0415 - takes a second, and a broken spec must not wait for it
+    import lightgbm  # takes a second, and a broken spec must not wait for it
 
-    given = {name: int(value) if value.is_integer() else value for name, value in model.parameters.items()}
-    fixed = {"objective": "binary", "seed": model.seed, "deterministic": True, "force_row_wise": True,
-             "num_threads": 1, "verbosity": -1}
+    given = {
+        name: int(value) if value.is_integer() else value
+        for name, value in model.parameters.items()
+    }
+    fixed = {
+        "objective": "binary",
+        "seed": model.seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": 1,
+        "verbosity": -1,
+    }
     names = [feature.name for feature in model.features]
     # Levels enter as ordinal codes, not as LightGBM categories: exact attributions need plain splits.
-    data = lightgbm.Dataset(inputs, labels, feature_name=names, params={"verbosity": -1, "max_bin": int(given.get("max_bin", 255))})
+    parameters = {**given, **fixed}
     try:
-        booster = lightgbm.train({**given, **fixed}, data, num_boost_round=model.trees)
+        data = lightgbm.Dataset(inputs, labels, feature_name=names, params=parameters)
+        booster = lightgbm.train(parameters, data, num_boost_round=model.trees)
     except lightgbm.basic.LightGBMError as error:
-        raise SpecError(f"model.parameters that LightGBM refuses: {' '.join(str(error).split())}", "values that it takes") from error
+        found = f"model.parameters that LightGBM refuses: {' '.join(str(error).split())}"
+        raise SpecError(found, "values that it takes") from error
     return booster.model_to_string()

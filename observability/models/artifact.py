@@ -26,10 +26,8 @@ _FOREIGN: tuple[tuple[tuple[bytes, ...], str], ...] = (
     ((b"\x89HDF",), "an HDF5 file"),
     ((b"{",), "JSON"),
 )
-_HINT = (
-    "loading a pickle runs code that it brings, so none is ever loaded: "
-    "save the model as text with Booster.save_model()"
-)
+_SAVE = "save the model as text with Booster.save_model()"
+_PICKLES = f"loading a pickle runs code that it brings, so none is ever loaded: {_SAVE}"
 _ZERO = 1e-35  # LightGBM's kZeroThreshold
 
 
@@ -85,7 +83,7 @@ def model_of(content: bytes, where: str) -> Model:
     """The model that these bytes are; `where` names them in errors. Raises ModelError."""
     _refuse_foreign(content, where)
     text = parse(content, where)
-    import lightgbm  # noqa: PLC0415 - takes a second, and only those who score need it
+    import lightgbm
 
     try:
         booster = lightgbm.Booster(model_str=content.decode("utf-8"))
@@ -121,4 +119,5 @@ def _refuse_foreign(content: bytes, where: str) -> None:
     if content[:1] in (b"(", b"c", b"]", b"}") and content.rstrip().endswith(b"."):
         kind = "a pickle"
     what = kind if content else "an empty file"
-    raise ModelError(f"{where}, {what}", "a LightGBM text model", _HINT)
+    hint = _PICKLES if "pickle" in what or "zip" in what else _SAVE
+    raise ModelError(f"{where}, {what}", "a LightGBM text model", hint)

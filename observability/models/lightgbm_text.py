@@ -30,6 +30,9 @@ _LINKS: dict[str, Link] = {
 }
 _PER_NODE = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
 _PER_NODE_MAY = ("split_gain", "internal_value", "internal_weight", "internal_count")
+_PER_LEAF_MAY = ("leaf_weight", "leaf_count")
+_TREE_KEYS = {"Tree", "num_leaves", "num_cat", "leaf_value", "cat_boundaries", "cat_threshold"}
+_TREE_KEYS |= {"is_linear", "shrinkage", "", *_PER_NODE, *_PER_NODE_MAY, *_PER_LEAF_MAY}
 _MISSING: tuple[Missing, ...] = ("as zero", "zero", "nan")
 _NUMBER = r"-?\d+(\.\d+)?(e[-+]?\d+)?"
 _INFO = re.compile(rf"none|\[{_NUMBER}:{_NUMBER}\]|-?\d+(:-?\d+)*")
@@ -61,13 +64,17 @@ def parse(content: bytes, where: str) -> TextModel:
     Raises ModelError where it is malformed, or of a kind that is not supported: multiclass, ranking,
     custom or non-logit objectives, linear trees.
     """
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _malformed(where, "bytes that are not UTF-8") from None
     start = content.find(b"\nTree=0\n") + 1
     if not start:
         raise _malformed(where, "no tree")
     header = _fields(content[:start], where)
     objective = _supported(header, where)
     names = tuple(header.get("feature_names", "").split(" "))
-    if str(len(names) - 1) != header.get("max_feature_idx"):
+    if str(len(names) - 1) != header["max_feature_idx"] or not all(names):
         raise _malformed(where, f"{len(names)} feature names")
     infos = header.get("feature_infos", "").split(" ")
     if len(infos) != len(names) or not all(_INFO.fullmatch(info) for info in infos):
@@ -93,13 +100,15 @@ def parse(content: bytes, where: str) -> TextModel:
 
 def _supported(header: Fields, where: str) -> list[str]:
     """The words of a supported objective."""
-    if header.get("num_class", "1") != "1" or header.get("num_tree_per_iteration", "1") != "1":
+    for key in ("num_class", "num_tree_per_iteration", "label_index", "max_feature_idx"):
+        _integer(header, key, where)
+    if header["num_class"] != "1" or header["num_tree_per_iteration"] != "1":
         raise ModelError(
             f"{where}, a multiclass model of {header.get('num_class')} classes",
             "one output: binary or regression",
             "multiclass models are not supported yet",
         )
-    objective = header.get("objective", "").split() or ["no objective (a custom one?)"]
+    objective = header.get("objective", "").split() or ["none (a custom one?)"]
     if objective[0] not in _LINKS or "sqrt" in objective:
         raise ModelError(
             f"{where} with objective {' '.join(objective)}", "one of " + ", ".join(_LINKS), _SAVE
@@ -117,7 +126,7 @@ def _sigmoid(objective: list[str], where: str) -> float:
 
 def _trees(content: bytes, start: int, sizes: str, where: str) -> list[Fields]:
     trees = []
-    for number, size in enumerate(_numbers(sizes, "tree_sizes", where).astype(np.int64).tolist()):
+    for number, size in enumerate(_whole(_numbers(sizes, "tree_sizes", where), where).tolist()):
         section = content[start : start + size]
         if not section.startswith(f"Tree={number}\n".encode()) or len(section) != size:
             raise _malformed(where, f"tree {number} not where the header says")
@@ -131,20 +140,27 @@ def _trees(content: bytes, start: int, sizes: str, where: str) -> list[Fields]:
 def _check_tree(tree: Fields, feature_count: int, where: str) -> tuple[np.ndarray, np.ndarray]:
     """Raise unless it is one binary tree over known features; else its split features and decision types."""
     if tree.get("is_linear", "0") != "0":
-        raise ModelError(f"{where}, a linear tree", "constant leaves", "train with linear_tree=false")
+        raise ModelError(
+            f"{where}, a linear tree", "constant leaves", "train with linear_tree=false"
+        )
     leaves = _integer(tree, "num_leaves", where)
     nodes = leaves - 1
     columns = {name: _column(tree, name, nodes, where) for name in _PER_NODE}
     _column(tree, "leaf_value", leaves, where)
-    for name, count in {**dict.fromkeys(_PER_NODE_MAY, nodes), "leaf_weight": leaves, "leaf_count": leaves}.items():
-        if tree.get(name, "").strip() and not (leaves == 1 and name.startswith("leaf_")):
-            _column(tree, name, count, where)
-    features = columns["split_feature"].astype(np.int64)
-    if nodes and not (0 <= features.min() and features.max() < feature_count):
+    unknown = set(tree) - _TREE_KEYS
+    if unknown:
+        raise _malformed(where, f"an unknown field {min(unknown)!r}")
+    _numbers(tree.get("shrinkage", "1"), "shrinkage", where)
+    for names, count in ((_PER_NODE_MAY, nodes), (_PER_LEAF_MAY, leaves)):
+        for name in names:
+            if tree.get(name, "").strip():
+                _column(tree, name, count, where)
+    features = _whole(columns["split_feature"], where)
+    if nodes and not (features.min() >= 0 and features.max() < feature_count):
         raise _malformed(where, "a split over a feature that does not exist")
     _check_children(columns, nodes, leaves, where)
-    decisions = columns["decision_type"].astype(np.int64)
-    if nodes and not (0 <= decisions.min() and decisions.max() < 12):
+    decisions = _whole(columns["decision_type"], where)
+    if nodes and not (decisions.min() >= 0 and decisions.max() < 12):
         raise _malformed(where, "an unknown decision type")
     _check_categories(tree, columns["threshold"][(decisions & 1) == 1], where)
     return features, decisions
@@ -152,9 +168,11 @@ def _check_tree(tree: Fields, feature_count: int, where: str) -> tuple[np.ndarra
 
 def _check_children(columns: Mapping[str, np.ndarray], nodes: int, leaves: int, where: str) -> None:
     """Each node but the root, and each leaf, hangs below exactly one earlier node."""
-    children = np.concatenate([columns["left_child"], columns["right_child"]]).astype(np.int64)
+    children = _whole(np.concatenate([columns["left_child"], columns["right_child"]]), where)
     parents = np.concatenate([np.arange(nodes), np.arange(nodes)])
-    expected = np.concatenate([np.arange(1, nodes), -np.arange(1, leaves + 1)]) if nodes else children
+    expected = (
+        np.concatenate([np.arange(1, nodes), -np.arange(1, leaves + 1)]) if nodes else children
+    )
     if not np.array_equal(np.sort(children), np.sort(expected)):
         raise _malformed(where, "nodes that are no tree")
     if (children[children > 0] <= parents[children > 0]).any():
@@ -165,7 +183,7 @@ def _check_categories(tree: Fields, used: np.ndarray, where: str) -> None:
     count = _integer(tree, "num_cat", where)
     if not count and not used.size:
         return
-    bounds = _column(tree, "cat_boundaries", count + 1, where)
+    bounds = _whole(_column(tree, "cat_boundaries", count + 1, where), where)
     _column(tree, "cat_threshold", int(bounds[-1]), where)
     if bounds[0] != 0 or (np.diff(bounds) <= 0).any() or not np.isin(used, np.arange(count)).all():
         raise _malformed(where, "categories that do not fit")
@@ -173,14 +191,16 @@ def _check_categories(tree: Fields, used: np.ndarray, where: str) -> None:
 
 def _fields(section: bytes, where: str) -> Fields:
     """The `key=value` lines of a section, which ends at its first empty line."""
-    try:
-        text = section.decode("utf-8")
-    except UnicodeDecodeError:
-        raise _malformed(where, "bytes that are not UTF-8") from None
+    text = section.decode("utf-8")
     body, _, rest = text.partition("\n\n")
     pairs = [line.partition("=") for line in body.split("\n")]
     found = {key: value for key, _, value in pairs}
-    if rest.strip("\n") or len(found) != len(pairs) or "\r" in text or any("=" in v for v in found.values()):
+    if (
+        rest.strip("\n")
+        or len(found) != len(pairs)
+        or "\r" in text
+        or any("=" in v for v in found.values())
+    ):
         raise _malformed(where, "lines that are not one `key=value` each")
     return found
 
@@ -207,6 +227,12 @@ def _numbers(text: str, name: str, where: str) -> np.ndarray:
     if not np.isfinite(values).all():
         raise _malformed(where, f"{name} that are not finite numbers")
     return values
+
+
+def _whole(values: np.ndarray, where: str) -> np.ndarray:
+    if values.size and ((values != np.floor(values)) | (np.abs(values) > 2**31)).any():
+        raise _malformed(where, "numbers that are not whole")
+    return values.astype(np.int64)
 
 
 def _malformed(where: str, what: str) -> ModelError:

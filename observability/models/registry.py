@@ -21,6 +21,7 @@ from observability.models.features import Feature, refuse_repeats
 from observability.models.lightgbm_text import Link
 from observability.models.reference import Reference, describe
 from observability.store import append, lake
+from observability.store.schema import arrow_table
 from traces import ModelVersion
 from traces.errors import ModelError
 
@@ -70,10 +71,11 @@ def add(
     reference: Path | None = None,
     threshold: float | None = None,
 ) -> RegisteredModel:
-    """Register a model version: its file, its features (those of the artifact where none are given), its reference.
+    """Register a model version: its file, its features and its reference.
 
-    The same again adds nothing; a further reference becomes the current one. Raises ModelError where
-    a file is not what it should be, or where this name, version and digest are registered otherwise.
+    Without `features`, those that the artifact names. The same again adds nothing; a further
+    reference becomes the current one. Raises ModelError where a file is not what it should be, or
+    where this name, version and digest are registered otherwise.
     """
     content = read_file(artifact, "a LightGBM text model")
     model = model_of(content, str(artifact))
@@ -90,22 +92,28 @@ def add(
     _place(content, artifact_path(store, model.digest))
     if held is not None and described is not None:
         _place(held, reference_path(store, described.reference_id))
-    rows = {} if known else {"models": [_model_row(key, model, chosen, threshold)]}
+    rows = {} if known else {"models": _model_row(key, model, chosen, threshold)}
     current = known.reference.reference_id if known and known.reference else None
     if described is not None and described.reference_id != current:
-        rows["model_references"] = [_reference_row(key, described)]
+        rows["model_references"] = _reference_row(key, described)
     if rows:
-        append.append(store, rows)
+        append.append(store, {table: arrow_table(table, [row]) for table, row in rows.items()})
     with lake.connect(store) as con:
         added = find(con, store, key)
     if added is None:
-        raise ModelError(f"{name} {version} not in {store} after adding it", "it", "a bug: report it")
+        raise ModelError(
+            f"{name} {version} not in {store} after adding it", "it", "a bug: report it"
+        )
     return added
 
 
-def find(con: duckdb.DuckDBPyConnection, store: Path, version: ModelVersion) -> RegisteredModel | None:
+def find(
+    con: duckdb.DuckDBPyConnection, store: Path, version: ModelVersion
+) -> RegisteredModel | None:
     """The registered model of exactly this name, version and digest; None where there is none."""
-    found = registered(con, store, name=version.name, version=version.version, digest=version.digest)
+    found = registered(
+        con, store, name=version.name, version=version.version, digest=version.digest
+    )
     return found[0] if found else None
 
 
@@ -181,7 +189,9 @@ def _check_threshold(model: Model, threshold: float | None) -> None:
         )
 
 
-def _refuse_change(known: RegisteredModel, features: Sequence[Feature], threshold: float | None) -> None:
+def _refuse_change(
+    known: RegisteredModel, features: Sequence[Feature], threshold: float | None
+) -> None:
     if known.features != tuple(features) or known.threshold != threshold:
         what = "threshold" if known.features == tuple(features) else "features"
         raise ModelError(
@@ -199,9 +209,7 @@ def _model_row(
         "version": key.version,
         "digest": key.digest,
         "artifact": model.artifact,
-        "features": [
-            {"name": f.name, "unit": f.unit, "levels": list(f.levels)} for f in features
-        ],
+        "features": [{"name": f.name, "unit": f.unit, "levels": list(f.levels)} for f in features],
         "link": model.link,
         "threshold": threshold,
     }
@@ -234,9 +242,7 @@ def _registered(row: Mapping[str, Any], store: Path) -> RegisteredModel:
         version=ModelVersion(row["name"], row["version"], row["digest"]),
         artifact=row["artifact"],
         artifact_path=artifact_path(store, row["digest"]),
-        features=tuple(
-            Feature(f["name"], f["unit"], tuple(f["levels"])) for f in row["features"]
-        ),
+        features=tuple(Feature(f["name"], f["unit"], tuple(f["levels"])) for f in row["features"]),
         link=row["link"],
         threshold=row["threshold"],
         reference=reference,

@@ -44,10 +44,11 @@ class Concern:
 def concerns(fleet: Fleet, now: datetime, *, recorded: bool) -> tuple[Concern, ...]:
     """What needs attention at `now` (UTC), the worst kind first.
 
-    A device that falls silent is wrong, but for recorded time, where recordings just end.
+    A device that falls silent is wrong; in recorded time, where each recording just ends, it is
+    worth a look while most of the others go on.
     """
     return (
-        *_silent(silent(fleet.devices, now), now, recorded),
+        *_silent(fleet, now, recorded),
         *_models(fleet.strange_models),
         *_rejects(fleet.rejects),
         *_conflicts(fleet.conflicts),
@@ -92,8 +93,9 @@ def wilson_low(part: int, whole: int) -> float:
     return max(0.0, (centre - spread) / (1 + z * z / whole))
 
 
-def _silent(devices: pl.DataFrame, now: datetime, recorded: bool) -> list[Concern]:
-    if devices.is_empty():
+def _silent(fleet: Fleet, now: datetime, recorded: bool) -> list[Concern]:
+    devices = silent(fleet.devices, now)
+    if devices.is_empty() or (recorded and 2 * devices.height > fleet.devices.height):
         return []
     names = devices["device_id"].to_list()
     one = len(names) == 1

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import operator
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,14 +25,6 @@ from traces.otlp import attributes_of, key_values
 Row = dict[str, Any]
 MAX_RAW_BYTES = 65536
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_IN_COLUMNS = frozenset(
-    {
-        codec.TYPE, codec.MODEL_NAME, codec.MODEL_VERSION, codec.MODEL_DIGEST, codec.RECOMMENDED,
-        codec.SCORE, codec.THRESHOLD, codec.ACTION, codec.DISPOSITION, codec.INPUT_NAMES,
-        codec.INPUT_VALUES, codec.CATEGORICAL_NAMES, codec.CATEGORICAL_VALUES,
-        *codec.GATE_TEXTS.values(), *codec.GATE_NUMBERS.values(),
-    }
-)  # fmt: skip
 
 
 def decision_row(span: Span, attributes: Mapping[str, Any]) -> tuple[Row, Row]:
@@ -59,7 +52,9 @@ def decision_row(span: Span, attributes: Mapping[str, Any]) -> tuple[Row, Row]:
         "layout_id": layout["layout_id"],
         "inputs": list(decision.inputs.values()),
         "categoricals": list(decision.categoricals.values()),
-        "gates": [{name: getattr(gate, name) for name in _GATE_FIELDS} for gate in decision.gates],
+        "gates": [
+            dict(zip(_GATE_FIELDS, _GATE_VALUES(gate), strict=True)) for gate in decision.gates
+        ],
         "context": [(name, _text(value)) for name, value in decision.context.items()],
         "rest": rest.SerializeToString(deterministic=True),
     }, layout
@@ -205,14 +200,12 @@ def span_key(span: Span) -> str:
 
 
 def _rest_attributes(decision: Decision) -> dict[str, Any]:
-    """What no column reproduces: all that is not named there, and context that is not text."""
-    texts = {
-        codec.context_attribute(name)
-        for name, value in decision.context.items()
-        if isinstance(value, str)
-    }
-    encoded = codec.encode_decision(decision)
-    return {k: v for k, v in encoded.items() if k not in _IN_COLUMNS and k not in texts}
+    """What no column reproduces: all that has none, and context that is not text."""
+    encoded = codec.encode_circumstances(decision)
+    for name, value in decision.context.items():
+        if isinstance(value, str):
+            del encoded[codec.context_attribute(name)]
+    return encoded
 
 
 def _ids(span: Span) -> Row:
@@ -256,3 +249,4 @@ def _sha256(data: bytes) -> str:
 
 
 _GATE_FIELDS = ("name", "kind", "verdict", "reason", "input", "operator", "limit", "observed")
+_GATE_VALUES = operator.attrgetter(*_GATE_FIELDS)

@@ -28,6 +28,7 @@ from traces.device.clock import Clock, RecordedClock, SystemClock
 from traces.errors import StoreError
 
 Batch = Mapping[str, pa.Table]
+_RECURRING = {"layouts", "resources"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -56,6 +57,7 @@ class Writer:
         self.store = store
         self._guard = threading.Lock()
         self._synced: dict[Path, set[str]] = {}
+        self._known: dict[str, set[str]] = {name: set() for name in _RECURRING}
         if not lake.is_store(store):
             lake.create_folder(store)
         self._lock = _take_lock(store)
@@ -70,18 +72,20 @@ class Writer:
         """Commit the rows that are new and return when they are durable.
 
         Rows whose key is stored already count as repeats, or become rows of `conflicts` where their
-        digest differs. Raises duckdb.Error or OSError with nothing stored where the disk or the catalog fails.
+        digest differs. Raises duckdb.Error or OSError, with nothing stored, where disk or catalog fails.
         """
         with self._guard:
             receipt = Receipt()
             self.con.execute("BEGIN")
             try:
-                self._insert(batch, receipt)
+                self._insert({n: self._unknown(n, table) for n, table in batch.items()}, receipt)
                 self.con.execute("COMMIT")
             except BaseException:
                 with contextlib.suppress(duckdb.Error):
                     self.con.execute("ROLLBACK")
                 raise
+            for name in _RECURRING & batch.keys():
+                self._known[name].update(batch[name][schema.KEYS[name][0]].to_pylist())
             return receipt
 
     def publish(self, url: str) -> str:
@@ -132,6 +136,8 @@ class Writer:
         received_at = _EPOCH + timedelta(microseconds=self.clock.wall_ns() // 1000)
         conflicts: list[dict[str, Any]] = []
         for name, table in batch.items():
+            if not table.num_rows:
+                continue
             fresh = self._fresh(name, table, receipt, conflicts)
             if fresh.num_rows:
                 self._insert_rows(name, fresh, received_at)
@@ -141,6 +147,14 @@ class Writer:
         if conflicts:
             receipt.conflicts = len(conflicts)
             self._insert({"conflicts": schema.arrow_table("conflicts", conflicts)}, Receipt())
+
+    def _unknown(self, name: str, table: pa.Table) -> pa.Table:
+        """Without the rows that nearly every batch repeats and that are known to be stored."""
+        if name not in _RECURRING:
+            return table
+        keys = table[schema.KEYS[name][0]].to_pylist()
+        new = [index for index, key in enumerate(keys) if key not in self._known[name]]
+        return table.take(pa.array(new, pa.int64()))
 
     def _fresh(
         self, name: str, table: pa.Table, receipt: Receipt, conflicts: list[dict[str, Any]]
@@ -152,7 +166,7 @@ class Writer:
         columns = ", ".join((*keys, "digest") if content else keys)
         self.con.register("incoming", table)
         rows = self.con.execute(
-            f"SELECT {columns} FROM {name} SEMI JOIN incoming USING ({', '.join(keys)})"  # noqa: S608
+            f"SELECT {columns} FROM {name} SEMI JOIN incoming USING ({', '.join(keys)})"
         ).fetchall()
         self.con.unregister("incoming")
         seen = {row[: len(keys)]: row[-1] if content else None for row in rows}
@@ -172,7 +186,7 @@ class Writer:
         self._synced.setdefault(folder, _files(folder))
         self.con.register("incoming", table)
         self.con.execute(
-            f"INSERT INTO {name} BY NAME SELECT *, CAST(? AS TIMESTAMPTZ) AS received_at FROM incoming",  # noqa: S608
+            f"INSERT INTO {name} BY NAME SELECT *, CAST(? AS TIMESTAMPTZ) AS received_at FROM incoming",
             [received_at],
         )
         self.con.unregister("incoming")

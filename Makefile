@@ -1,0 +1,46 @@
+# make demo   install, replay a generated fleet, open the app
+# make test   install, run the tests
+# make check  format, lint, types, layers
+# make bench  all benchmarks, quick form
+# make docs   write docs/conventions.md from the registry
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+INSTALLED := .venv/.installed
+DEMO := .demo
+PORT ?= 8501
+
+.PHONY: demo test check bench docs clean
+
+$(INSTALLED): requirements.txt pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	touch $@
+
+$(DEMO)/fleet: $(INSTALLED)
+	rm -rf $(DEMO)
+	$(BIN)/python -m observability.fleet.sample cmapss $(DEMO)/data
+	$(BIN)/whence replay examples/cmapss.yaml --data $(DEMO)/data --store $(DEMO)/part
+	mv $(DEMO)/part $@
+
+demo: $(DEMO)/fleet
+	$(BIN)/whence serve --store $(DEMO)/fleet --port $(PORT)
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest
+
+check: $(INSTALLED)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+bench: $(INSTALLED)
+	for script in benchmarks/*.py; do $(BIN)/python $$script --quick || exit 1; done
+
+docs: $(INSTALLED)
+	$(BIN)/python -m traces.conventions > docs/conventions.md
+
+clean:
+	rm -rf .venv $(DEMO)

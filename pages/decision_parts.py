@@ -1,0 +1,347 @@
+"""The parts of the decision page, each drawn from one value."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import streamlit as st
+
+from observability.explain.explanation import Attributions, Explanation, GateStep, Spec
+from observability.figures.waterfall import waterfall
+from observability.models.registry import RegisteredModel
+from observability.store.read_surroundings import InputRow, Surroundings
+from observability.store.stored import StoredDecision
+from pages import components, routes
+from pages.components import Tile
+from pages.format import (
+    count,
+    day,
+    duration,
+    instant,
+    many,
+    number,
+    plain,
+    short_digest,
+    signed,
+)
+from pages.marks import bare_mark, verdict_mark
+from pages.reads import Story
+from traces import Decision, ModelVersion
+
+_LINKS = {"logit": "log-odds", "identity": "the score's own unit"}
+_MUST_BE = {
+    "<": "below",
+    "<=": "at most",
+    ">": "above",
+    ">=": "at least",
+    "==": "exactly",
+    "!=": "not",
+}
+_PLACES = {
+    "below": "**▼ below usual**",
+    "above": "**▲ above usual**",
+    "usual": "usual",
+    "not recorded": "○ not recorded",
+    "unknown": "–",
+}
+MODEL_NOT_CAUSE = "Explains the model, not the cause."
+SHARED_CREDIT = "Correlated sensors share or swap credit."
+
+
+def neighbours(around: Surroundings, stored: StoredDecision) -> tuple[Path, dict[str, str]] | None:
+    """The way to the device's other decisions; where the reader wants to go, if anywhere."""
+    moved = None
+    for label, key, near in (("← Previous", "k", around.previous), ("Next →", "j", around.next)):
+        apart = "" if near is None else _apart(stored, near.decided_at)
+        pressed = st.button(f"{label}{apart}", key=f"go_{key}", shortcut=key, disabled=near is None)
+        if pressed and near is not None:
+            moved = routes.DECISION, {"id": near.decision_id}
+    if st.button(f"All of {plain(stored.device_id)}", key="go_device", type="tertiary"):
+        moved = routes.DECISIONS, {"device": stored.device_id}
+    return moved
+
+
+def byline(stored: StoredDecision) -> None:
+    """Who decided what, when."""
+    decision = stored.decision
+    st.markdown(
+        f"**{plain(decision.type)}** on device **{plain(stored.device_id)}** · "
+        f"{instant(stored.decided_at, fine=True)}"
+    )
+
+
+def tiles(explained: Explanation) -> tuple[Tile, ...]:
+    """The decision in five numbers."""
+    decision, proposed = explained.stored.decision, explained.stored.decision.recommendation
+    score = None if proposed is None else proposed.score
+    outcome = explained.stored.outcomes[-1] if explained.stored.outcomes else None
+    return (
+        Tile("Score", "not recorded" if score is None else number(score), _threshold(explained)),
+        Tile(
+            "Model proposed",
+            proposed.action if proposed else "not recorded",
+            f"{decision.model.name} {decision.model.version}",
+        ),
+        Tile("Device did", decision.action, bare_mark(decision.disposition)),
+        _gate_tile(explained.gates),
+        Tile(
+            "Outcome",
+            outcome.label if outcome else "not known yet",
+            f"{_after(explained.stored, outcome.observed_at)}" if outcome else "",
+        ),
+    )
+
+
+def why(explained: Explanation) -> None:
+    """The waterfall, or prominently why there is none."""
+    parts = explained.attributions
+    unit = "" if parts is None else f"in {_LINKS.get(parts.spec.link, parts.spec.link)}"
+    components.section("Why the model scored it so", unit)
+    for line in explained.missing:
+        st.warning(f"Not explained: {plain(line)}.")
+    if parts is None:
+        return
+    if not parts.adds_up:
+        problems = "; ".join(plain(problem) for problem in parts.problems)
+        st.error(f"**This explanation is not in order, so its parts are not shown:** {problems}.")
+        return
+    components.figure(waterfall(parts), alt=_said(parts), key="decision_waterfall")
+    st.caption(
+        f"The parts add up: base {number(parts.base)} and {count(len(parts.phi))} inputs give "
+        f"{number(parts.output)}, residual {number(parts.residual)}. {replay(parts)}  \n"
+        f"{MODEL_NOT_CAUSE} {SHARED_CREDIT} {relative_to(parts.spec)}"
+    )
+
+
+def relative_to(spec: Spec) -> str:
+    """Against what the attributions are measured."""
+    if not spec.background_rows:
+        return "Relative to the training data that the model itself remembers."
+    if spec.background_from is None or spec.background_to is None:
+        return f"Relative to {count(spec.background_rows)} reference decisions without a date."
+    return (
+        f"Relative to {count(spec.background_rows)} reference decisions, "
+        f"{day(spec.background_from)} to {day(spec.background_to)}."
+    )
+
+
+def replay(parts: Attributions) -> str:
+    """Whether the model here gave the score that the device recorded."""
+    if parts.replay_error is None:
+        return "The device recorded no score to replay."
+    if parts.replay_error == 0:
+        return "The model here gives the device's score exactly."
+    return f"The model here gives the device's score but for {number(parts.replay_error)}."
+
+
+def gates(explained: Explanation, units: dict[str, str]) -> None:
+    """The gate chain in its order, the binding gate marked."""
+    components.section("Gates", "in the order they were asked")
+    if not explained.gates:
+        st.markdown("No gate was asked.")
+        return
+    components.listing(
+        [_gate(step, units.get(step.verdict.input, "")) for step in explained.gates],
+        alt="The gate chain: verdict, observed value, limit and margin of each gate",
+    )
+    consequence = _had_it_passed(explained)
+    if consequence:
+        st.markdown(consequence)
+
+
+def outcomes(stored: StoredDecision) -> None:
+    """What turned out to be true, or that it is not known yet."""
+    components.section("Outcome")
+    if not stored.outcomes:
+        st.markdown("○ Not known yet.")
+        return
+    components.listing(
+        [
+            {
+                "Outcome": f"**{plain(known.label)}**",
+                "Value": "–" if known.value is None else number(known.value),
+                "Source": plain(known.source),
+                "Observed": f"{instant(known.observed_at)}, {_after(stored, known.observed_at)}",
+            }
+            for known in stored.outcomes
+        ],
+        alt="What turned out to be true of this decision",
+    )
+
+
+def inputs(rows: tuple[InputRow, ...], link: str | None) -> None:
+    """What the model saw beside what is usual, the strongest attribution first."""
+    most = max((row.usual.n for row in rows if row.usual), default=0)
+    note = f"usual: 5th to 95th percentile of the fleet's last {count(most)} decisions of this type"
+    components.section("Inputs", note if most else "")
+    if not rows:
+        st.markdown("No input was recorded.")
+        return
+    components.listing(
+        [_input(row, link) for row in rows],
+        alt="Inputs with their value, their usual range and how far each pushed the score",
+    )
+
+
+def context(decision: Decision) -> None:
+    """What turned a prediction into an action on this device."""
+    components.section("Context")
+    if not decision.context:
+        st.markdown("Not recorded.")
+        return
+    components.facts(
+        {
+            plain(name): number(value) if isinstance(value, float) else plain(str(value))
+            for name, value in decision.context.items()
+        },
+        alt="The context values of this decision",
+    )
+
+
+def _gate_tile(steps: tuple[GateStep, ...]) -> Tile:
+    bound = next((step.verdict for step in steps if step.binding), None)
+    if bound is not None:
+        return Tile("Binding gate", bound.name, bound.reason)
+    return Tile(
+        "Binding gate", "none", f"{many(len(steps), 'gate')} passed" if steps else "none was asked"
+    )
+
+
+def _gate(step: GateStep, unit: str) -> dict[str, str]:
+    said = step.verdict
+    apart = abs(step.margin or 0.0)
+    name = f"**{plain(said.name)}** ◀ binding" if step.binding else plain(said.name)
+    observed = number(said.observed, unit, resolution=apart)
+    rule = f"{_MUST_BE.get(said.operator, plain(said.operator))} {number(said.limit, unit)}"
+    replayed = " · does not replay" if step.replays is False else ""
+    return {
+        "Gate": name,
+        "Verdict": verdict_mark(said.verdict) + replayed,
+        "Observed": f"{plain(said.input)} {observed}" if said.input else said.kind,
+        "Must be": rule if said.operator else plain(said.reason) or "–",
+        "Margin": "–" if step.margin is None else signed(step.margin, unit),
+    }
+
+
+def _had_it_passed(explained: Explanation) -> str:
+    proposed = explained.stored.decision.recommendation
+    stepped_in = [step.verdict for step in explained.gates if step.verdict.verdict != "pass"]
+    if not stepped_in or proposed is None:
+        return ""
+    if len(stepped_in) == 1:
+        name = plain(stepped_in[0].name)
+        return f"Had {name} passed, the device would have done **{plain(proposed.action)}**."
+    return f"{len(stepped_in)} gates stepped in: had only one of them passed, nothing would differ."
+
+
+def _input(row: InputRow, link: str | None) -> dict[str, str]:
+    usual = row.usual
+    spread = usual.high - usual.low if usual else 0.0
+    value = (
+        plain(row.value)
+        if isinstance(row.value, str)
+        else number(row.value, row.unit, resolution=spread)
+    )
+    shown = {
+        "Input": plain(row.name),
+        "Value": f"**{value}**",
+        "Usual range": "–"
+        if usual is None
+        else f"{number(usual.low, resolution=spread)} to "
+        f"{number(usual.high, row.unit, resolution=spread)}",
+        "Compared": _PLACES[row.place],
+    }
+    if link is None:
+        return shown
+    pushed = "–" if row.pushed is None else signed(row.pushed)
+    return {**shown, f"Pushed, {_LINKS.get(link, link)}": pushed}
+
+
+def _threshold(explained: Explanation) -> str:
+    proposed = explained.stored.decision.recommendation
+    if proposed is None or proposed.threshold is None:
+        return "no threshold recorded"
+    if explained.score_margin is None:
+        return f"threshold {number(proposed.threshold)}"
+    return f"threshold {number(proposed.threshold)}, margin {signed(explained.score_margin)}"
+
+
+def _lag(stored: StoredDecision) -> str:
+    """How long it took from the device's decision to here."""
+    lag = (stored.received_at - stored.decided_at).total_seconds()
+    return (
+        f"{duration(lag)} after it was decided"
+        if lag >= 0
+        else f"{duration(-lag)} before: clocks differ"
+    )
+
+
+def _after(stored: StoredDecision, at: datetime) -> str:
+    return f"{duration((at - stored.decided_at).total_seconds())} after"
+
+
+def _apart(stored: StoredDecision, at: datetime) -> str:
+    return f" · {duration(abs((at - stored.decided_at).total_seconds()))}"
+
+
+def _said(parts: Attributions) -> str:
+    strongest = max(zip(parts.phi, parts.spec.features, strict=True), key=lambda part: abs(part[0]))
+    return (
+        f"From base {number(parts.base)} to output {number(parts.output)}; "
+        f"{strongest[1]} pushed most, by {signed(strongest[0])}"
+    )
+
+
+def provenance(story: Story) -> None:
+    """Where all of this comes from."""
+    components.section("Provenance")
+    explained, stored = story.explanation, story.explanation.stored
+    components.facts(
+        {
+            "Decision": f"`{stored.decision_id}`",
+            **_model(stored.decision.model, story.model),
+            **_spec(explained.attributions),
+            "Identity": f"{plain(stored.identity)}, by {plain(stored.origin)}",
+            "Received": f"{instant(stored.received_at)}, {_lag(stored)}",
+            "Clock": _clock(stored.decision, story.around.clock_uncertainty_us),
+            "Sent by": _service(story.around),
+        },
+        alt="Where this decision and its explanation come from",
+    )
+
+
+def _model(version: ModelVersion, registered: RegisteredModel | None) -> dict[str, str]:
+    shown = {"Model": f"{plain(version.name)} {plain(version.version)} `{version.digest}`"}
+    if registered is None:
+        return {**shown, "Reference": "not registered: this artifact is unknown here"}
+    held = registered.reference
+    if held is None:
+        return {**shown, "Reference": "none was registered"}
+    dated = held.first_at is not None and held.last_at is not None
+    window = f", {day(held.first_at)} to {day(held.last_at)}" if dated else ", no dates"
+    rows = f"{many(held.row_count, 'row')} of {many(held.device_count, 'device')}"
+    return {**shown, "Reference": f"{rows}{window} `{short_digest(held.reference_id)}`"}
+
+
+def _spec(parts: Attributions | None) -> dict[str, str]:
+    if parts is None:
+        return {"Explanation": "not computed"}
+    spec = parts.spec
+    said = f"{plain(spec.algorithm)}, {plain(spec.library)} `{short_digest(spec.spec_id)}`"
+    return {"Explanation": said}
+
+
+def _clock(decision: Decision, uncertainty_us: int | None) -> str:
+    reading = decision.clock
+    if reading is None:
+        return "not recorded"
+    said = "synchronised" if reading.synced else "not synchronised"
+    unsure = "" if uncertainty_us is None else f", ± {duration(uncertainty_us / 1e6)}"
+    return f"{said}{unsure}, boot {plain(reading.boot_id)}"
+
+
+def _service(around: Surroundings) -> str:
+    kept = ("service.name", "service.version", "device.model.identifier")
+    said = [plain(around.resource[name]) for name in kept if around.resource.get(name)]
+    return " ".join(said) or "not recorded"

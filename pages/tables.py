@@ -1,0 +1,81 @@
+"""The long tables: which columns, under which names, written how. Values in, arguments of `grid` out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import polars as pl
+import streamlit as st
+
+from pages.marks import bare_mark, chips
+
+Table = dict[str, Any]
+"""`shown`, a frame whose first column opens the row; `columns`, its configuration; `alt`."""
+
+_TIME = "YYYY-MM-DD HH:mm:ss"
+
+
+def devices(rows: pl.DataFrame) -> Table:
+    """The devices of `Fleet.devices`, newest first."""
+    shown = rows.select(
+        "device_id",
+        "last_decided_at",
+        pl.concat_list(pl.col("last_disposition").map_elements(bare_mark, pl.String)).alias("last"),
+        "last_action",
+        "decisions",
+        (pl.col("blocked") / pl.col("decisions")).fill_nan(None).alias("blocked_share"),
+        "blocked",
+        "last_model",
+    )
+    columns = {
+        "last_decided_at": st.column_config.DatetimeColumn("Last decision, UTC", format=_TIME),
+        "last": chips("What became of it"),
+        "last_action": "Last action",
+        "decisions": st.column_config.NumberColumn("Decisions, n", format="localized"),
+        "blocked_share": st.column_config.ProgressColumn(
+            "Blocked share", format="percent", min_value=0, max_value=1, color="orange"
+        ),
+        "blocked": st.column_config.NumberColumn("Blocked, n", format="localized"),
+        "last_model": "Model version",
+    }
+    return {
+        "shown": shown,
+        "opens": ("device_id", "Device"),
+        "columns": columns,
+        "alt": "Devices with their last decision, counts and model version",
+    }
+
+
+def decisions(rows: pl.DataFrame) -> Table:
+    """The decisions of `Matching.newest`, newest first."""
+    shown = rows.select(
+        pl.col("decided_at").dt.strftime("%Y-%m-%d %H:%M:%S").alias("opened"),
+        "device_id",
+        "decision_type",
+        "recommendation",
+        pl.concat_list(pl.col("disposition").map_elements(bare_mark, pl.String)).alias("became"),
+        "action",
+        "binding_gate",
+        "score",
+        "threshold",
+        "outcome",
+        "model",
+    )
+    columns = {
+        "device_id": "Device",
+        "decision_type": "Type",
+        "recommendation": "Model proposed",
+        "became": chips("Disposition"),
+        "action": "Device did",
+        "binding_gate": "Binding gate",
+        "score": st.column_config.NumberColumn("Score", format="%.3g"),
+        "threshold": st.column_config.NumberColumn("Threshold", format="%.3g"),
+        "outcome": "Outcome",
+        "model": "Model version",
+    }
+    return {
+        "shown": shown,
+        "opens": ("opened", "Decided, UTC"),
+        "columns": columns,
+        "alt": "The newest matching decisions",
+    }
