@@ -25,11 +25,11 @@ def run(arguments: argparse.Namespace) -> int:
                 return 0
             if arguments.json:
                 rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
-                print(json.dumps(_plain(rows), ensure_ascii=False))
+                print(json.dumps(_as_json(rows), ensure_ascii=False))
             elif arguments.csv:
-                writer = csv.writer(sys.stdout)
+                writer = csv.writer(sys.stdout, lineterminator="\n")
                 writer.writerow(answer.columns)
-                writer.writerows([_plain(value) for value in row] for row in answer.fetchall())
+                writer.writerows([_as_json(value) for value in row] for row in answer.fetchall())
             else:
                 answer.show(max_rows=100)
         except duckdb.Error as error:
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _plain(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     """A value as JSON has it: times ISO 8601 with Z, bytes hex, NaN null."""
     match value:
         case datetime():
@@ -51,9 +51,9 @@ def _plain(value: Any) -> Any:
         case float():
             return value if math.isfinite(value) else None
         case list() | tuple():
-            return [_plain(item) for item in value]
+            return [_as_json(item) for item in value]
         case dict():
-            return {str(key): _plain(item) for key, item in value.items()}
+            return {str(key): _as_json(item) for key, item in value.items()}
         case bool() | int() | str() | None:
             return value
         case _:

@@ -53,16 +53,15 @@ def _remaining_life(
 
 def _read_truth(path: Path, devices: int) -> list[int]:
     try:
-        lines = path.read_text(encoding="utf-8").split()
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except OSError as error:
-        raise SpecError(
-            f"no file {path.name} in {path.parent}", "the truth that the spec names"
-        ) from error
-    if len(lines) != devices or not all(line.isdigit() for line in lines):
-        raise SpecError(
-            f"{len(lines)} lines in {path.name} for {devices} devices",
-            "a whole number for each device, in their order",
-        )
+        found = f"no file {path.name} in {path.parent}"
+        raise SpecError(found, "the truth that the spec names") from error
+    if not all(line.isdigit() for line in lines):
+        raise SpecError(f"{path.name}, which is no truth", "one whole number a line")
+    if len(lines) != devices:
+        found = f"{len(lines)} lines in {path.name} for {devices} devices"
+        raise SpecError(found, "one line for each device, in their order")
     return [int(line) for line in lines]
 
 

@@ -174,9 +174,8 @@ def _device_ids(spec: ReplaySpec, files: Files, texts: pl.DataFrame) -> pl.Serie
         raise SpecError(
             f"{given.null_count()} rows without {device.column!r}", "a device in each row"
         )
-    names = {
-        value: files.device_prefix + _device_name(device.name, value) for value in given.unique()
-    }
+    values = given.unique(maintain_order=True)
+    names = {value: files.device_prefix + _device_name(device.name, value) for value in values}
     return given.replace_strict(names, return_dtype=pl.String).alias("device_id")
 
 

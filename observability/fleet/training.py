@@ -51,7 +51,7 @@ def _fit(model: Model, inputs: np.ndarray, labels: np.ndarray) -> str:
     import lightgbm  # takes a second, and a broken spec must not wait for it
 
     given = {
-        name: int(value) if value.is_integer() else value
+        name: int(value) if float(value).is_integer() else value
         for name, value in model.parameters.items()
     }
     fixed = {

@@ -1,6 +1,6 @@
 """The form of a LightGBM text model, read without LightGBM.
 
-LightGBM ends the whole process on many malformed texts, so a text is proven well-formed here before
+LightGBM ends the whole process on many malformed texts, so a text is checked for form here before
 LightGBM sees it. Owns the format: header, tree sections, the bits of a node's decision type.
 """
 

@@ -96,8 +96,9 @@ def add(
     current = known.reference.reference_id if known and known.reference else None
     if described is not None and described.reference_id != current:
         rows["model_references"] = _reference_row(key, described)
-    if rows:
-        append.append(store, {table: arrow_table(table, [row]) for table, row in rows.items()})
+    if known is not None and not rows:
+        return known
+    append.append(store, {table: arrow_table(table, [row]) for table, row in rows.items()})
     with lake.connect(store) as con:
         added = find(con, store, key)
     if added is None:

@@ -10,7 +10,7 @@ import re
 import duckdb
 
 MAX_TYPES = 1000
-_PLAIN = (
+_PLAIN: tuple[str, ...] = (
     "device_id", "decision_id", "decided_at", "received_at", "model_name", "model_version",
     "recommendation", "score", "threshold", "action", "disposition", "gates", "context",
 )  # fmt: skip
@@ -44,7 +44,7 @@ def _statement(decision_type: str, layouts: list[tuple[str, list[str], list[str]
                 arm = f"WHEN {_literal(layout_id)} THEN {array}[{index}]"
                 arms.setdefault(f"{array}:{name}", []).append(arm)
     taken = {name.lower() for name in _PLAIN}
-    columns = list(_PLAIN)
+    columns: list[str] = [*_PLAIN]
     for key, whens in arms.items():
         alias = _free_alias(key.partition(":")[2], taken)
         columns.append(f"CASE layout_id {' '.join(whens)} END AS {_identifier(alias)}")

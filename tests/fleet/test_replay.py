@@ -68,7 +68,8 @@ def test_the_device_scored_exactly_as_the_registered_model_does(fleet):
     with fleet.connect() as con:
         (model,) = registry.registered(con, fleet.store)
         rows = con.execute(
-            "SELECT inputs, categoricals, score, threshold, recommendation FROM decisions ORDER BY decision_id LIMIT 300"
+            "SELECT inputs, categoricals, score, threshold, recommendation"
+            " FROM decisions ORDER BY decision_id LIMIT 300"
         ).fetchall()
 
     assert model.version == fleet.done.model

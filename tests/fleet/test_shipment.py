@@ -12,7 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from observability.fleet.shipment import MAX_PENDING, Shipment, ShipmentError
 from traces import Decision, ModelVersion
-from traces.device import Recorder, RecordedClock
+from traces.device import RecordedClock, Recorder
 
 DECISION = Decision(
     type="valve.close",

@@ -60,7 +60,7 @@ def test_a_small_reference_is_its_own_background() -> None:
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (b"t,p\n1,2\n", "which is not Parquet"),
+        ((INVALID / "model_reference_no_parquet.parquet").read_bytes(), "which is not Parquet"),
         (
             parquet(t=pl.Series([], dtype=pl.Float64), mode=pl.Series([], dtype=pl.String)),
             "with no rows",

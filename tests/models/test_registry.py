@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +14,16 @@ from observability.store.write import Writer
 from traces.errors import ModelError, StoreError
 
 
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = tmp_path_factory.mktemp("empty") / "fleet"
+    Writer(store).close()
+    return store
+
+
 @pytest.fixture
-def store(tmp_path: Path) -> Path:
-    with Writer(tmp_path / "fleet"):
-        return tmp_path / "fleet"
+def store(empty_store: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(empty_store, tmp_path / "fleet")
 
 
 def rows_of(store: Path, table: str) -> int:

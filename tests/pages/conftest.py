@@ -35,7 +35,8 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Open:
         app = AppTest.from_file(str(PAGES / "shell.py"), default_timeout=30)
         for name, value in parameters.items():
             app.query_params[name] = value
-        app.run()
-        return app if page == "fleet" else app.switch_page(f"{page}.py").run()
+        if page != "fleet":
+            app.switch_page(f"{page}.py")
+        return app.run()
 
     return opened
