@@ -21,8 +21,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 $(DEMO)/fleet: $(INSTALLED)
 	rm -rf $(DEMO)
 	$(BIN)/python -m observability.fleet.sample cmapss $(DEMO)/data
-	$(BIN)/whence replay examples/cmapss.yaml --data $(DEMO)/data --store $(DEMO)/part
-	mv $(DEMO)/part $@
+	$(BIN)/whence replay examples/cmapss.yaml --data $(DEMO)/data --store $@ || (rm -rf $@; exit 1)
 
 demo: $(DEMO)/fleet
 	$(BIN)/whence serve --store $(DEMO)/fleet --port $(PORT)

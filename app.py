@@ -1,30 +1,35 @@
-"""The launcher: `streamlit run app.py` or `whence serve`. Pages, receiver and their lifespan; no logic."""
+"""The app: pages, the OTLP receiver and its workers, in one process on one port. No logic.
 
-from __future__ import annotations
+`whence serve` runs it; WHENCE_STORE and WHENCE_URL say what it serves and where.
+"""
 
+import asyncio
 import contextlib
 import os
-import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import streamlit as st
 
 from observability.collect.service import Service
-from observability.explain.attribution import warm
 
-_SHELL = Path(__file__).resolve().parent / "pages" / "shell.py"
-_service = Service(
-    Path(os.environ.get("WHENCE_STORE") or "fleet"),
-    os.environ.get("WHENCE_URL") or "http://127.0.0.1:8501",
+service = Service(
+    Path(os.environ.get("WHENCE_STORE", "fleet")),
+    os.environ.get("WHENCE_URL", "http://127.0.0.1:8501"),
 )
 
 
 @contextlib.asynccontextmanager
-async def _lifespan(app: object) -> AsyncIterator[None]:
-    async with _service.lifespan(app):
-        threading.Thread(target=warm, name="warm", daemon=True).start()
+async def lifespan(_app: st.App) -> AsyncIterator[None]:
+    """Receive, and load what explanations need, while the app runs."""
+    from observability.explain.attribution import warm
+
+    with service.running():
+        warming = asyncio.create_task(asyncio.to_thread(warm))
         yield
+        await warming
 
 
-app = st.App(_SHELL, routes=_service.routes(), lifespan=_lifespan)
+app = st.App(
+    str(Path(__file__).parent / "pages" / "shell.py"), routes=service.routes(), lifespan=lifespan
+)

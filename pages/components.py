@@ -18,6 +18,7 @@ from observability.store.read_attention import Concern
 from pages import time_range
 from pages.format import clock, day, duration, plain
 
+_ROWS_SHOWN = 18
 _FIGURE_CONFIG = {"displayModeBar": False, "displaylogo": False, "showSendToCloud": False}
 
 
@@ -61,7 +62,7 @@ def sentence(text: str) -> None:
 def section(title: str, note: str = "") -> None:
     """A part's heading, with what it rests on beside it."""
     aside = f" :gray[{plain(note)}]" if note else ""
-    st.subheader(plain(title) + aside, anchor=False)
+    st.header(plain(title) + aside, anchor=False)
 
 
 def tiles(shown: Sequence[Tile]) -> None:
@@ -134,7 +135,7 @@ def grid(
         hide_index=True,
         column_config={**columns, name: button},
         placeholder="–",
-        height=min(38 + 35 * shown.height, 640),
+        height="content" if shown.height <= _ROWS_SHOWN else 640,
         alt=alt,
         key=key,
     )

@@ -6,6 +6,7 @@ import streamlit as st
 
 from pages import components, reads, routes
 from pages import decision_parts as parts
+from pages import decision_record as record
 
 
 def main() -> None:
@@ -44,10 +45,10 @@ def _draw(story: reads.Story) -> None:
         parts.outcomes(stored)
     inputs, around = st.columns([4, 3], gap="medium")
     with inputs:
-        parts.inputs(story.inputs, story.link)
+        record.inputs(story.inputs, story.link)
     with around:
-        parts.context(stored.decision)
-        parts.provenance(story)
+        record.context(stored.decision)
+        record.provenance(story)
 
 
 main()

@@ -1,7 +1,8 @@
-"""The parts of the decision page, each drawn from one value."""
+"""Why a device decided so: the model's part, the gates' part, and what turned out to be true."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -9,27 +10,23 @@ import streamlit as st
 
 from observability.explain.explanation import Attributions, Explanation, GateStep, Spec
 from observability.figures.waterfall import waterfall
-from observability.models.registry import RegisteredModel
-from observability.store.read_surroundings import InputRow, Surroundings
+from observability.store.read_surroundings import Surroundings
 from observability.store.stored import StoredDecision
 from pages import components, routes
 from pages.components import Tile
 from pages.format import (
     count,
-    day,
+    days,
     duration,
     instant,
+    link_unit,
     many,
     number,
     plain,
-    short_digest,
     signed,
 )
 from pages.marks import bare_mark, verdict_mark
-from pages.reads import Story
-from traces import Decision, ModelVersion
 
-_LINKS = {"logit": "log-odds", "identity": "the score's own unit"}
 _MUST_BE = {
     "<": "below",
     "<=": "at most",
@@ -37,13 +34,6 @@ _MUST_BE = {
     ">=": "at least",
     "==": "exactly",
     "!=": "not",
-}
-_PLACES = {
-    "below": "**▼ below usual**",
-    "above": "**▲ above usual**",
-    "usual": "usual",
-    "not recorded": "○ not recorded",
-    "unknown": "–",
 }
 MODEL_NOT_CAUSE = "Explains the model, not the cause."
 SHARED_CREDIT = "Correlated sensors share or swap credit."
@@ -96,7 +86,7 @@ def tiles(explained: Explanation) -> tuple[Tile, ...]:
 def why(explained: Explanation) -> None:
     """The waterfall, or prominently why there is none."""
     parts = explained.attributions
-    unit = "" if parts is None else f"in {_LINKS.get(parts.spec.link, parts.spec.link)}"
+    unit = "" if parts is None else f"in {link_unit(parts.spec.link)}"
     components.section("Why the model scored it so", unit)
     for line in explained.missing:
         st.warning(f"Not explained: {plain(line)}.")
@@ -118,12 +108,8 @@ def relative_to(spec: Spec) -> str:
     """Against what the attributions are measured."""
     if not spec.background_rows:
         return "Relative to the training data that the model itself remembers."
-    if spec.background_from is None or spec.background_to is None:
-        return f"Relative to {count(spec.background_rows)} reference decisions without a date."
-    return (
-        f"Relative to {count(spec.background_rows)} reference decisions, "
-        f"{day(spec.background_from)} to {day(spec.background_to)}."
-    )
+    window = days(spec.background_from, spec.background_to)
+    return f"Relative to {count(spec.background_rows)} reference decisions, {window}."
 
 
 def replay(parts: Attributions) -> str:
@@ -135,7 +121,7 @@ def replay(parts: Attributions) -> str:
     return f"The model here gives the device's score but for {number(parts.replay_error)}."
 
 
-def gates(explained: Explanation, units: dict[str, str]) -> None:
+def gates(explained: Explanation, units: Mapping[str, str]) -> None:
     """The gate chain in its order, the binding gate marked."""
     components.section("Gates", "in the order they were asked")
     if not explained.gates:
@@ -167,35 +153,6 @@ def outcomes(stored: StoredDecision) -> None:
             for known in stored.outcomes
         ],
         alt="What turned out to be true of this decision",
-    )
-
-
-def inputs(rows: tuple[InputRow, ...], link: str | None) -> None:
-    """What the model saw beside what is usual, the strongest attribution first."""
-    most = max((row.usual.n for row in rows if row.usual), default=0)
-    note = f"usual: 5th to 95th percentile of the fleet's last {count(most)} decisions of this type"
-    components.section("Inputs", note if most else "")
-    if not rows:
-        st.markdown("No input was recorded.")
-        return
-    components.listing(
-        [_input(row, link) for row in rows],
-        alt="Inputs with their value, their usual range and how far each pushed the score",
-    )
-
-
-def context(decision: Decision) -> None:
-    """What turned a prediction into an action on this device."""
-    components.section("Context")
-    if not decision.context:
-        st.markdown("Not recorded.")
-        return
-    components.facts(
-        {
-            plain(name): number(value) if isinstance(value, float) else plain(str(value))
-            for name, value in decision.context.items()
-        },
-        alt="The context values of this decision",
     )
 
 
@@ -235,29 +192,6 @@ def _had_it_passed(explained: Explanation) -> str:
     return f"{len(stepped_in)} gates stepped in: had only one of them passed, nothing would differ."
 
 
-def _input(row: InputRow, link: str | None) -> dict[str, str]:
-    usual = row.usual
-    spread = usual.high - usual.low if usual else 0.0
-    value = (
-        plain(row.value)
-        if isinstance(row.value, str)
-        else number(row.value, row.unit, resolution=spread)
-    )
-    shown = {
-        "Input": plain(row.name),
-        "Value": f"**{value}**",
-        "Usual range": "–"
-        if usual is None
-        else f"{number(usual.low, resolution=spread)} to "
-        f"{number(usual.high, row.unit, resolution=spread)}",
-        "Compared": _PLACES[row.place],
-    }
-    if link is None:
-        return shown
-    pushed = "–" if row.pushed is None else signed(row.pushed)
-    return {**shown, f"Pushed, {_LINKS.get(link, link)}": pushed}
-
-
 def _threshold(explained: Explanation) -> str:
     proposed = explained.stored.decision.recommendation
     if proposed is None or proposed.threshold is None:
@@ -265,16 +199,6 @@ def _threshold(explained: Explanation) -> str:
     if explained.score_margin is None:
         return f"threshold {number(proposed.threshold)}"
     return f"threshold {number(proposed.threshold)}, margin {signed(explained.score_margin)}"
-
-
-def _lag(stored: StoredDecision) -> str:
-    """How long it took from the device's decision to here."""
-    lag = (stored.received_at - stored.decided_at).total_seconds()
-    return (
-        f"{duration(lag)} after it was decided"
-        if lag >= 0
-        else f"{duration(-lag)} before: clocks differ"
-    )
 
 
 def _after(stored: StoredDecision, at: datetime) -> str:
@@ -291,57 +215,3 @@ def _said(parts: Attributions) -> str:
         f"From base {number(parts.base)} to output {number(parts.output)}; "
         f"{strongest[1]} pushed most, by {signed(strongest[0])}"
     )
-
-
-def provenance(story: Story) -> None:
-    """Where all of this comes from."""
-    components.section("Provenance")
-    explained, stored = story.explanation, story.explanation.stored
-    components.facts(
-        {
-            "Decision": f"`{stored.decision_id}`",
-            **_model(stored.decision.model, story.model),
-            **_spec(explained.attributions),
-            "Identity": f"{plain(stored.identity)}, by {plain(stored.origin)}",
-            "Received": f"{instant(stored.received_at)}, {_lag(stored)}",
-            "Clock": _clock(stored.decision, story.around.clock_uncertainty_us),
-            "Sent by": _service(story.around),
-        },
-        alt="Where this decision and its explanation come from",
-    )
-
-
-def _model(version: ModelVersion, registered: RegisteredModel | None) -> dict[str, str]:
-    shown = {"Model": f"{plain(version.name)} {plain(version.version)} `{version.digest}`"}
-    if registered is None:
-        return {**shown, "Reference": "not registered: this artifact is unknown here"}
-    held = registered.reference
-    if held is None:
-        return {**shown, "Reference": "none was registered"}
-    dated = held.first_at is not None and held.last_at is not None
-    window = f", {day(held.first_at)} to {day(held.last_at)}" if dated else ", no dates"
-    rows = f"{many(held.row_count, 'row')} of {many(held.device_count, 'device')}"
-    return {**shown, "Reference": f"{rows}{window} `{short_digest(held.reference_id)}`"}
-
-
-def _spec(parts: Attributions | None) -> dict[str, str]:
-    if parts is None:
-        return {"Explanation": "not computed"}
-    spec = parts.spec
-    said = f"{plain(spec.algorithm)}, {plain(spec.library)} `{short_digest(spec.spec_id)}`"
-    return {"Explanation": said}
-
-
-def _clock(decision: Decision, uncertainty_us: int | None) -> str:
-    reading = decision.clock
-    if reading is None:
-        return "not recorded"
-    said = "synchronised" if reading.synced else "not synchronised"
-    unsure = "" if uncertainty_us is None else f", ± {duration(uncertainty_us / 1e6)}"
-    return f"{said}{unsure}, boot {plain(reading.boot_id)}"
-
-
-def _service(around: Surroundings) -> str:
-    kept = ("service.name", "service.version", "device.model.identifier")
-    said = [plain(around.resource[name]) for name in kept if around.resource.get(name)]
-    return " ".join(said) or "not recorded"

@@ -17,6 +17,7 @@ _LABELS = {
     "action": "Action",
     "model": "Model version",
 }
+NAMES = (*_LABELS, "outcome")
 KNOWN, NOT_YET = "known", "not yet"
 
 

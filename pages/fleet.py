@@ -8,7 +8,7 @@ from observability.store.read_attention import Concern, concerns, verdict
 from observability.store.read_fleet import Fleet
 from pages import components, reads, routes, tables, time_range
 from pages.components import Tile
-from pages.format import count, duration, instant, many, of, per, share
+from pages.format import ago, count, instant, many, of, per, share
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def _tiles(fleet: Fleet, now: datetime) -> tuple[Tile, ...]:
         ),
         Tile(
             "Newest decision",
-            "–" if newest is None else f"{duration((now - newest).total_seconds())} ago",
+            "–" if newest is None else ago((now - newest).total_seconds()),
             "" if newest is None else instant(newest),
         ),
     )

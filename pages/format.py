@@ -142,6 +142,24 @@ def day(at: datetime) -> str:
     return at.astimezone(UTC).strftime("%Y-%m-%d")
 
 
+def days(first: datetime | None, last: datetime | None) -> str:
+    """A stretch of days, UTC.
+
+    >>> days(datetime(2020, 1, 1, tzinfo=UTC), datetime(2020, 1, 12, tzinfo=UTC)), days(None, None)
+    ('2020-01-01 to 2020-01-12', 'without dates')
+    """
+    return "without dates" if first is None or last is None else f"{day(first)} to {day(last)}"
+
+
+def ago(seconds: float) -> str:
+    r"""How long ago.
+
+    >>> ago(0.2), ago(300)
+    ('just now', '5\u202fmin ago')
+    """
+    return "just now" if seconds < 1 else f"{duration(seconds)} ago"
+
+
 def short_digest(digest: str) -> str:
     """Enough of a digest to recognise it.
 
@@ -150,6 +168,15 @@ def short_digest(digest: str) -> str:
     """
     head, _, body = digest.rpartition(":")
     return f"{head}:{body[:12]}…" if head and len(body) > 12 else digest
+
+
+def link_unit(link: str) -> str:
+    """The unit of attributions, in words.
+
+    >>> link_unit("logit")
+    'log-odds'
+    """
+    return {"logit": "log-odds", "identity": "the score's own unit"}.get(link, link)
 
 
 def _decimals(value: float) -> int:

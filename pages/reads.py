@@ -9,13 +9,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import duckdb
 import streamlit as st
 
 from observability.explain.explain import explain
-from observability.explain.explanation import Explanation
-from observability.models.registry import RegisteredModel, find
+from observability.explain.explanation import Attributions, Explanation
 from observability.store import lake, read, read_decisions, read_fleet, read_surroundings
 from observability.store.read import Freshness, Window
 from observability.store.read_decisions import Filters, Matching
@@ -35,17 +35,16 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """All that the decision page shows. `model` is None where it is not registered."""
+    """All that the decision page shows."""
 
     explanation: Explanation
     around: Surroundings
-    model: RegisteredModel | None
     inputs: tuple[InputRow, ...]
 
     @property
     def units(self) -> Mapping[str, str]:
         """The unit of each input, as its model's features state it."""
-        return {feature.name: feature.unit for feature in self.model.features} if self.model else {}
+        return _by_feature(self.explanation.attributions, "units")
 
     @property
     def link(self) -> str | None:
@@ -126,10 +125,14 @@ def _story(commit: Commit, decision_id: str) -> Story | None:
         return None
     stored = explained.stored
     around = read_surroundings.surroundings(con, stored)
-    model = find(con, Path(commit.store), stored.decision.model)
-    units = {feature.name: feature.unit for feature in model.features} if model else {}
     parts = explained.attributions
-    shown = parts is not None and parts.adds_up
-    pushed = dict(zip(parts.spec.features, parts.phi, strict=True)) if parts and shown else {}
+    units = _by_feature(parts, "units")
+    pushed = _by_feature(parts if parts and parts.adds_up else None, "phi")
     rows = read_surroundings.input_rows(stored.decision, around.usual, units, pushed)
-    return Story(explained, around, model, rows)
+    return Story(explained, around, rows)
+
+
+def _by_feature(parts: Attributions | None, name: Literal["units", "phi"]) -> dict[str, Any]:
+    return (
+        {} if parts is None else dict(zip(parts.spec.features, getattr(parts, name), strict=True))
+    )

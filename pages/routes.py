@@ -1,4 +1,7 @@
-"""Where the pages lie and how one leads to another: in this session, the time range kept."""
+"""Where the pages lie and how one leads to another, within the reader's session.
+
+The time range goes along by itself: its parameters are bound to a control of the same name.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import NoReturn
 
 import streamlit as st
 
-from pages import time_range
+from pages import filters
 
 _HERE = Path(__file__).parent
 FLEET = _HERE / "fleet.py"
@@ -16,5 +19,8 @@ DECISION = _HERE / "decision.py"
 
 
 def go(page: Path, **parameters: str) -> NoReturn:
-    """Switch to a page with URL parameters, keeping the time range."""
-    st.switch_page(page, query_params={**time_range.parameters(), **parameters})
+    """Switch to a page with these parameters; filters chosen on an earlier visit are forgotten."""
+    for name in filters.NAMES:
+        if name in st.session_state and page == DECISIONS:
+            del st.session_state[name]
+    st.switch_page(page, query_params=parameters)

@@ -17,7 +17,6 @@ MARK = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24">
 
 def main() -> None:
     """Draw the asked page; what the store cannot give is one sentence, not a trace."""
-    st.set_page_config(page_title="Whence", page_icon=MARK, layout="wide")
     st.logo(MARK, size="small")
     page = st.navigation(
         [
@@ -27,6 +26,7 @@ def main() -> None:
         ],
         position="top",
     )
+    st.set_page_config(page_title=f"{page.title} · Whence", page_icon=MARK, layout="wide")
     try:
         page.run()
     except WhenceError as error:

@@ -28,7 +28,6 @@ _WORDS = {
     ALL: "so far",
     CUSTOM: "in the chosen time",
 }
-_KEYS = ("range", "from", "to")
 
 
 def control(freshness: Freshness) -> None:
@@ -78,15 +77,13 @@ def narrow(start: str, end: str) -> None:
     between = [parse(text.replace(" ", "T")) for text in (start, end)]
     if None in between:
         return
+    drawn = st.session_state.get("range") == CUSTOM
     st.session_state["range"] = CUSTOM
     for key, at in zip(("from", "to"), between, strict=True):
-        st.session_state[key] = at.strftime("%Y-%m-%dT%H:%M:%SZ") if at else ""
-
-
-def parameters() -> dict[str, str]:
-    """The URL parameters that carry the range to another page."""
-    kept = ((key, st.session_state.get(key) or st.query_params.get(key)) for key in _KEYS)
-    return {key: value for key, value in kept if value}
+        text = at.strftime("%Y-%m-%dT%H:%M:%SZ") if at else ""
+        st.session_state[key] = text
+        if not drawn:  # A control that was not there yet does not write its parameter by itself.
+            st.query_params[key] = text
 
 
 def usual_range(freshness: Freshness) -> str:
@@ -95,11 +92,10 @@ def usual_range(freshness: Freshness) -> str:
 
 
 def parse(text: str) -> datetime | None:
-    r"""A time as typed, UTC where it names no zone; None where it is none.
+    """A time as typed, UTC where it names no zone; None where it is none.
 
-    >>> parse("2024-05-01T14:00Z"), parse("2024-05-01"), parse("soon")
-    (datetime.datetime(2024, 5, 1, 14, 0, tzinfo=datetime.timezone.utc), \
-datetime.datetime(2024, 5, 1, 0, 0, tzinfo=datetime.timezone.utc), None)
+    >>> parse("2024-05-01T14:00Z") == parse("2024-05-01 14:00"), parse("soon")
+    (True, None)
     """
     try:
         at = datetime.fromisoformat(text.strip())

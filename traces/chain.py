@@ -24,24 +24,30 @@ def span_digest(
     name: str,
     start_unix_nano: int,
     end_unix_nano: int,
-    attributes: Mapping[str, Any],
+    content: bytes,
 ) -> bytes:
-    """SHA-256 (32 bytes) over ids, name, times and sorted, type-tagged attributes.
+    """SHA-256 (32 bytes) over ids, name, times and the attributes in canonical form."""
+    times = struct.pack(">QQ", start_unix_nano, end_unix_nano)
+    return hashlib.sha256(_DOMAIN + trace_id + span_id + _text(name) + times + content).digest()
 
-    `decision.chain.*` is left out. Integers that a double holds exactly, and all in an array of
-    numbers, count as doubles, and null counts as NaN, since exporters in other languages write one for the other.
+
+def canonical_attributes(attributes: Mapping[str, Any]) -> bytes:
+    """Attributes sorted and type-tagged, without `decision.chain.*`.
+
+    Integers that a double holds exactly, and all in an array of numbers, count as doubles, and null
+    counts as NaN, since exporters in other languages write one for the other.
     """
-    parts = [
-        _DOMAIN,
-        trace_id,
-        span_id,
-        _text(name),
-        struct.pack(">QQ", start_unix_nano, end_unix_nano),
-    ]
-    for key in sorted(attributes):
-        if not key.startswith(_CHAIN_PREFIX):
-            parts += (_text(key), canonical(attributes[key]))
-    return hashlib.sha256(b"".join(parts)).digest()
+    return joined({key: canonical_attribute(key, value) for key, value in attributes.items()})
+
+
+def canonical_attribute(key: str, value: Any) -> bytes:
+    """One attribute in canonical form."""
+    return _text(key) + canonical(value)
+
+
+def joined(parts: Mapping[str, bytes]) -> bytes:
+    """Canonical attributes by name as those of a span."""
+    return b"".join(parts[key] for key in sorted(parts) if not key.startswith(_CHAIN_PREFIX))
 
 
 def canonical(value: Any) -> bytes:
@@ -60,7 +66,7 @@ def canonical(value: Any) -> bytes:
         case int() if abs(value) > _EXACT:
             return b"i" + struct.pack(">q", value)
         case int() | float():
-            return _NAN if value != value else b"d" + struct.pack(">d", value)  # noqa: PLR0124
+            return _NAN if value != value else b"d" + struct.pack(">d", value)
         case None:
             return _NAN
         case bytes():
@@ -79,7 +85,7 @@ def canonical(value: Any) -> bytes:
 
 def _packed(values: Sequence[float | None]) -> bytes:
     """Numbers as big-endian doubles, every NaN and null of one pattern."""
-    numbers = [math.nan if v is None or v != v else v for v in values]  # noqa: PLR0124
+    numbers = [math.nan if v is None or v != v else v for v in values]
     return struct.pack(f">{len(numbers)}d", *numbers)
 
 

@@ -206,7 +206,7 @@ def _take_inputs(left: Attributes) -> tuple[dict[str, float], dict[str, str]]:
             strict=True,
         )
     )
-    named = left.pop(_INPUT_MAP) if isinstance(left.get(_INPUT_MAP), dict) else {}
+    named = dict(left.pop(_INPUT_MAP)) if isinstance(left.get(_INPUT_MAP), dict) else {}
     for attribute in [name for name in left if name.startswith(INPUT_PREFIX)]:
         named[attribute.removeprefix(INPUT_PREFIX)] = left.pop(attribute)
     for name, value in named.items():

@@ -75,6 +75,9 @@ REGISTRY: tuple[Attribute, ...] = (
     _decision("exploration", "boolean", "Whether this decision was a deliberate exploration."),
     _decision("action", "string", "What the device did.", required=True),
     _decision("disposition", "string", "executed, blocked, modified or deferred.", required=True),
+    Attribute(
+        "error.type", "string", "decision", False, "Only where the pipeline itself failed: how."
+    ),
     _decision(
         "clock.boot_id", "string", "Which boot of the device the monotonic clock counts from."
     ),

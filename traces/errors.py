@@ -54,3 +54,12 @@ class ModelError(WhenceError):
 
 class SpecError(WhenceError):
     """A replay spec that does not fit its data."""
+
+
+def first_line(error: Exception) -> str:
+    r"""What an error of another library says, without the drawing below it.
+
+    >>> first_line(ValueError("no table x\nLINE 1: ..."))
+    'no table x'
+    """
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -5,6 +5,7 @@ A file appears under its name only when it is whole.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 from collections.abc import Iterable, Iterator
@@ -39,7 +40,8 @@ def write_trace_file(path: Path, spans: Iterable[tuple[ResourceSpans, Span]]) ->
             f"{path}, which cannot be written: {error.strerror}", "a writable place"
         ) from error
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
 
 
 def read_trace_file(path: Path) -> Iterator[tuple[int, list[SpanGroup]]]:

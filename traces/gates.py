@@ -70,9 +70,14 @@ reason='temperature 91.5 is not <= 80', input='temperature', operator='<=', limi
         )
 
     def _reason(self, observed: float) -> str:
-        if not math.isfinite(observed):
+        if math.isnan(observed):
             return f"{self.input} was not recorded"
-        return f"{self.input} {observed:g} is not {self.operator} {self.limit:g}"
+        if math.isinf(observed):
+            return f"{self.input} {observed:g} is not finite"
+        said, limit = f"{observed:g}", f"{self.limit:g}"
+        if said == limit:
+            said, limit = repr(observed), repr(float(self.limit))
+        return f"{self.input} {said} is not {self.operator} {limit}"
 
 
 def holds(operator_: str, observed: float, limit: float) -> bool:
@@ -133,5 +138,5 @@ def binding(verdicts: Iterable[GateVerdict]) -> GateVerdict | None:
 def _number(value: object) -> float:
     try:
         return float(value)  # pyright: ignore[reportArgumentType]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan

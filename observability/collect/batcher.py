@@ -6,19 +6,20 @@ this, so that commits keep the order of arrival.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 
-import duckdb
 import pyarrow as pa
 
 from observability.store.write import Batch, Receipt, Writer
-from traces.errors import WhenceError
+from traces.errors import WhenceError, first_line
 
 _GROUP_BYTES = 32 << 20
+_log = logging.getLogger("whence.collect")
 
 
 class QueueFull(WhenceError):
@@ -55,6 +56,7 @@ class Batcher:
         Raises QueueFull; the future raises NotDurable.
         """
         waiting = _Waiting(batch, size)
+        waiting.done.set_running_or_notify_cancel()  # a sender that leaves must not stop the others
         with self._changed:
             if self._closed or self._bytes + size > self._queue_bytes:
                 raise QueueFull(
@@ -94,21 +96,16 @@ class Batcher:
         """Commit a group; where it fails, each of it alone, so that one bad batch fails only itself."""
         try:
             receipt = self._writer.write(_merged([waiting.batch for waiting in group]))
-        except (duckdb.Error, OSError, WhenceError, pa.ArrowException) as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, the thread serves the next group
             if len(group) > 1:
                 for waiting in group:
                     self._commit([waiting])
                 return
+            _log.warning("not stored", exc_info=True)
             group[0].done.set_exception(
-                NotDurable(f"a store that did not take the rows: {error}", "a commit")
+                NotDurable(f"a store that did not take the rows: {first_line(error)}", "a commit")
             )
             return
-        except BaseException as error:
-            for waiting in group:
-                waiting.done.set_exception(
-                    NotDurable(f"{type(error).__name__}: {error}", "a commit")
-                )
-            raise
         for waiting in group:
             waiting.done.set_result(receipt)
 

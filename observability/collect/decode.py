@@ -6,21 +6,27 @@ span is kept as it came.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pyarrow as pa
-from opentelemetry.proto.trace.v1.trace_pb2 import Span
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
 from observability.collect.limits import Limits, check_attributes, check_times
 from observability.store import records
 from observability.store.schema import arrow_table
 from traces import codec
+from traces.content import read_content
 from traces.conventions import DEVICE_ID, OUTCOME_SPAN
 from traces.errors import InvalidSpan
 from traces.otlp import SpanGroup, attributes_of
 
+_COLUMN_TEXTS = (
+    codec.TYPE, codec.MODEL_NAME, codec.MODEL_VERSION, codec.MODEL_DIGEST, codec.RECOMMENDED,
+    codec.ACTION, codec.DISPOSITION, codec.LABEL, codec.SOURCE,
+)  # fmt: skip
+_LONGEST_REASON = 500
 _DECISION_MARKS = (codec.TYPE, codec.ACTION, codec.DISPOSITION)
 
 
@@ -48,24 +54,45 @@ def decode(
     decoded = Decoded()
     layouts: dict[str, records.Row] = {}
     for group in groups:
-        resource = records.resource_row(group.envelope)
-        stamp = {
-            "device_id": resource["device_id"],
-            "resource_id": resource["resource_id"],
-            "origin": origin,
-            "identity": identity,
-        }
+        if group.spans or group.unread:
+            _decode_group(decoded, layouts, group, {"origin": origin, "identity": identity}, limits)
+    for layout in layouts.values():
+        decoded.add("layouts", layout)
+    return decoded
+
+
+def _decode_group(
+    decoded: Decoded,
+    layouts: dict[str, records.Row],
+    group: SpanGroup,
+    stamp: dict[str, Any],
+    limits: Limits,
+) -> None:
+    device = ""
+    try:
+        resource = _resource(group.envelope, limits)
+    except InvalidSpan as error:
+        for span in group.spans:
+            _reject(decoded, device, str(error), span.SerializeToString())
+    else:
         decoded.add("resources", resource)
+        device = resource["device_id"]
+        stamp = stamp | {"device_id": device, "resource_id": resource["resource_id"]}
         for span in group.spans:
             try:
                 _decode_span(decoded, layouts, span, stamp, limits)
             except InvalidSpan as error:
-                _reject(decoded, stamp["device_id"], str(error), span.SerializeToString())
-        for unread in group.unread:
-            _reject(decoded, stamp["device_id"], unread.reason, unread.raw)
-    for layout in layouts.values():
-        decoded.add("layouts", layout)
-    return decoded
+                _reject(decoded, device, str(error), span.SerializeToString())
+    for unread in group.unread:
+        _reject(decoded, device, unread.reason, unread.raw)
+
+
+def _resource(envelope: ResourceSpans, limits: Limits) -> records.Row:
+    check_attributes(limits, attributes_of(envelope.resource.attributes))
+    check_attributes(limits, attributes_of(envelope.scope_spans[0].scope.attributes))
+    row = records.resource_row(envelope)
+    _check_texts(row)
+    return row
 
 
 def _decode_span(
@@ -77,18 +104,22 @@ def _decode_span(
 ) -> None:
     _check_ids(span)
     check_times(span.start_time_unix_nano, span.end_time_unix_nano)
-    attributes = attributes_of(span.attributes)
+    content = read_content(span.attributes)
+    attributes = content.values
+    _check_texts({"name": span.name} | {name: attributes.get(name) for name in _COLUMN_TEXTS})
     check_attributes(limits, attributes)
+    for part in (*span.events, *span.links):
+        check_attributes(limits, attributes_of(part.attributes))
     if any(mark in attributes for mark in _DECISION_MARKS):
         _require_device(stamp)
-        row, layout = records.decision_row(span, attributes)
-        layouts[layout["layout_id"]] = layout
+        row, layout = records.decision_row(span, content)
         decoded.add("decisions", row | stamp)
+        layouts[layout["layout_id"]] = layout
     elif span.name == OUTCOME_SPAN or codec.LABEL in attributes:
         _require_device(stamp)
-        decoded.add("outcomes", records.outcome_row(span, attributes) | stamp)
+        decoded.add("outcomes", records.outcome_row(span, content) | stamp)
     else:
-        decoded.add("spans", records.span_row(span, attributes) | stamp)
+        decoded.add("spans", records.span_row(span, content) | stamp)
 
 
 def _check_ids(span: Span) -> None:
@@ -104,6 +135,14 @@ def _require_device(stamp: dict[str, Any]) -> None:
         raise InvalidSpan(f"a resource without {DEVICE_ID}", "the device that decided")
 
 
+def _check_texts(columns: Mapping[str, Any]) -> None:
+    """Refuse a NUL: DuckLake cannot compare a column with such a text again."""
+    for name, value in columns.items():
+        if isinstance(value, str) and "\0" in value:
+            raise InvalidSpan(f"a NUL character in {name}", "text without one")
+
+
 def _reject(decoded: Decoded, device: str, reason: str, raw: bytes) -> None:
+    reason = " ".join(reason.replace("\0", "\\0").splitlines())[:_LONGEST_REASON]
     decoded.reasons.append(reason)
     decoded.add("rejects", records.reject_row(device, reason, raw))

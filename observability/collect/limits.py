@@ -20,6 +20,7 @@ class Limits:
     queue_bytes: int = 256 << 20
     spans_per_request: int = 50_000
     attributes_per_span: int = 1024
+    name_bytes: int = 4096
     value_bytes: int = 65_536
     items_per_value: int = 8192
     nesting: int = 8
@@ -29,7 +30,7 @@ def check_times(start_unix_nano: int, end_unix_nano: int) -> None:
     """Raise InvalidSpan unless the times lie between 1970 and 2200 and in their order."""
     for name, value in (("start", start_unix_nano), ("end", end_unix_nano)):
         if not 0 < value < _YEAR_2200_NS:
-            raise InvalidSpan(f"a {name} time of {value} ns", "one between 1970 and 2200 UTC")
+            raise InvalidSpan(f"{value} ns as {name} time", "one between 1970 and 2200 UTC")
     if end_unix_nano < start_unix_nano:
         raise InvalidSpan(
             f"an end {start_unix_nano - end_unix_nano} ns before the start", "end >= start"
@@ -41,6 +42,7 @@ def check_attributes(limits: Limits, attributes: Mapping[str, Any]) -> None:
     if len(attributes) > limits.attributes_per_span:
         raise InvalidSpan(f"{len(attributes)} attributes", f"at most {limits.attributes_per_span}")
     for name, value in attributes.items():
+        _check_name(limits, name)
         _check_value(limits, name, value, limits.nesting)
 
 
@@ -50,7 +52,7 @@ def _check_value(limits: Limits, name: str, value: Any, depth: int) -> None:
             raise InvalidSpan(f"{len(value)} bytes in {name[:80]}", f"at most {limits.value_bytes}")
     elif isinstance(value, list | dict):
         if depth == 0:
-            raise InvalidSpan(f"{name[:80]} nested deeper than {limits.nesting}", "less")
+            raise InvalidSpan(f"{name[:80]} nested deeper", f"at most {limits.nesting} levels")
         if len(value) > limits.items_per_value:
             raise InvalidSpan(
                 f"{len(value)} items in {name[:80]}", f"at most {limits.items_per_value}"
@@ -58,5 +60,13 @@ def _check_value(limits: Limits, name: str, value: Any, depth: int) -> None:
         types = set(map(type, value))
         if types <= {float, int} or (types == {str} and max(map(len, value)) <= limits.value_bytes):
             return
+        if isinstance(value, dict):
+            for key in value:
+                _check_name(limits, key)
         for item in value.values() if isinstance(value, dict) else value:
             _check_value(limits, name, item, depth - 1)
+
+
+def _check_name(limits: Limits, name: str) -> None:
+    if len(name) > limits.name_bytes:
+        raise InvalidSpan(f"a name of {len(name)} bytes", f"at most {limits.name_bytes}")

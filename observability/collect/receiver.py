@@ -41,7 +41,7 @@ _DECODERS: dict[str, Callable[[bytes], list[SpanGroup]]] = {
 _LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
-class _Refused(Exception):  # noqa: N818
+class _Refused(Exception):
     """An answer other than success; `retry_after` in seconds makes it retryable."""
 
     def __init__(self, status: int, message: str, retry_after: int | None = None) -> None:
@@ -70,7 +70,7 @@ class Receiver:
                 raise _Refused(
                     415, f"found content type {content_type!r}; expected {_PROTOBUF} or {_JSON}"
                 )
-            body = await self._body(request)
+            body = await self._body(request, self._limits.body_bytes)
             return await self._store(body, content_type)
         except _Refused as refusal:
             return self._answer(refusal, content_type)
@@ -84,11 +84,13 @@ class Receiver:
             given = request.headers.get("authorization", "").removeprefix("Bearer ")
             if not hmac.compare_digest(given.encode(), self._token.encode()):
                 raise _Refused(401, "found no valid token; expected that of writer.json")
-            body = await self._body(request)
+            body = await self._body(request, self._limits.message_bytes)
             batch = await asyncio.to_thread(unpack, body)
             receipt = await asyncio.wrap_future(self._submit(batch, len(body)))
         except _Refused as refusal:
             return self._answer(refusal, _JSON)
+        except ClientDisconnect:
+            return Response(status_code=499)
         except (InvalidPayload, NotDurable) as error:
             status = 400 if isinstance(error, InvalidPayload) else 503
             return self._answer(_Refused(status, str(error)), _JSON)
@@ -99,7 +101,8 @@ class Receiver:
             groups = await asyncio.to_thread(_DECODERS[content_type], body)
         except InvalidPayload as error:
             raise _Refused(400, str(error)) from error
-        if sum(len(group.spans) for group in groups) > self._limits.spans_per_request:
+        spans = sum(len(group.spans) + len(group.unread) for group in groups)
+        if spans > self._limits.spans_per_request:
             raise _Refused(
                 413, f"found more than {self._limits.spans_per_request} spans in one request"
             )
@@ -124,8 +127,8 @@ class Receiver:
         except QueueFull as error:
             raise _Refused(503, str(error), retry_after=1) from error
 
-    async def _body(self, request: Request) -> bytes:
-        """The body, decompressed, within the limits."""
+    async def _body(self, request: Request, limit: int) -> bytes:
+        """The body, of at most `limit` bytes, decompressed."""
         encoding = request.headers.get("content-encoding", "identity").strip().lower()
         if encoding not in ("identity", "gzip", ""):
             raise _Refused(415, f"found content encoding {encoding!r}; expected gzip or none")
@@ -134,10 +137,8 @@ class Receiver:
         received = 0
         async for chunk in request.stream():
             received += len(chunk)
-            if received > self._limits.body_bytes:
-                raise _Refused(
-                    413, f"found a body over {self._limits.body_bytes} bytes; send smaller batches"
-                )
+            if received > limit:
+                raise _Refused(413, f"found a body over {limit} bytes; send smaller batches")
             parts.append(expand.feed(chunk) if expand else chunk)
         if expand:
             expand.finish()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from starlette.requests import Request
@@ -32,17 +32,11 @@ class Service:
         self._receiver: Receiver | None = None
 
     def routes(self) -> list[Route]:
-        """The routes, for any Starlette application that also takes `lifespan`."""
+        """The routes, for any Starlette application whose lifespan is in `running`."""
         return [
             Route(TRACES_PATH, self._traces, methods=["POST"]),
             Route(APPEND_PATH, self._append, methods=["POST"]),
         ]
-
-    @contextlib.asynccontextmanager
-    async def lifespan(self, _app: object) -> AsyncIterator[None]:
-        """`running`, as an ASGI application wants it."""
-        with self.running():
-            yield
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:

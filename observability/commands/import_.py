@@ -17,6 +17,7 @@ from traces.files import read_trace_file
 from traces.otlp import SpanGroup
 
 _SPANS_PER_COMMIT = 10_000
+_BYTES_PER_COMMIT = 16 << 20
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,13 +32,16 @@ def run(arguments: argparse.Namespace) -> int:
         if not path.is_file():
             raise TraceFileError(f"no file {path}", "an OTLP JSON-lines file")
         waiting: list[SpanGroup] = []
+        waiting_bytes = 0
         progress = tqdm(total=path.stat().st_size, unit="B", unit_scale=True, disable=None)
         for size, groups in read_trace_file(path):
             waiting += groups
+            waiting_bytes += size
             progress.update(size)
-            if sum(len(group.spans) for group in waiting) >= _SPANS_PER_COMMIT:
+            spans = sum(len(group.spans) for group in waiting)
+            if spans >= _SPANS_PER_COMMIT or waiting_bytes >= _BYTES_PER_COMMIT:
                 total += _store(store, waiting)
-                waiting = []
+                waiting, waiting_bytes = [], 0
         total += _store(store, waiting)
         progress.close()
     _report(total, json_=arguments.json)
@@ -62,7 +66,7 @@ def _report(total: Counter[str], *, json_: bool) -> None:
         print(json.dumps(total))
         return
     print(
-        f"{total['decisions']:,} decisions, {total['outcomes']:,} outcomes and {total['spans']:,} other spans "
-        f"stored; {total['repeats']:,} were stored already, {total['conflicts']:,} conflict, "
-        f"{total['rejects']:,} rejected"
+        f"{total['decisions']:,} decisions, {total['outcomes']:,} outcomes and "
+        f"{total['spans']:,} other spans stored; {total['repeats']:,} were stored already, "
+        f"{total['conflicts']:,} conflict, {total['rejects']:,} rejected"
     )

@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 import observability
-from traces.errors import WrongUse
+from traces.errors import WrongUse, first_line
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -29,16 +29,23 @@ def run(arguments: argparse.Namespace) -> int:
             elif arguments.csv:
                 writer = csv.writer(sys.stdout, lineterminator="\n")
                 writer.writerow(answer.columns)
-                writer.writerows([_as_json(value) for value in row] for row in answer.fetchall())
+                writer.writerows([_as_cell(value) for value in row] for row in answer.fetchall())
             else:
                 answer.show(max_rows=100)
         except duckdb.Error as error:
             raise WrongUse(
-                str(error).splitlines()[0],
+                first_line(error),
                 "a query that the store can answer",
                 "`whence sql 'SHOW TABLES'` lists what there is; the store is open to read only",
             ) from error
     return 0
+
+
+def _as_cell(value: Any) -> Any:
+    """A value in one cell of a table: what is nested as JSON."""
+    plain = _as_json(value)
+    nested = isinstance(plain, list | dict)
+    return json.dumps(plain, ensure_ascii=False) if nested else plain
 
 
 def _as_json(value: Any) -> Any:

@@ -23,6 +23,10 @@ APPEND_PATH = "/whence/append"
 _WAIT_FOR_OWNER_S = 10.0
 
 
+class _NotListening(StoreError):
+    """The owner has not begun to listen, or no longer does: nothing was sent."""
+
+
 def append(store: Path, frames: Mapping[str, pl.DataFrame | pa.Table]) -> Receipt:
     """Commit rows, by table, in one transaction; durable on return. `received_at` is stamped here.
 
@@ -35,11 +39,11 @@ def append(store: Path, frames: Mapping[str, pl.DataFrame | pa.Table]) -> Receip
             with Writer(store) as writer:
                 return writer.write(batch)
         except StoreInUse as in_use:
-            owner = store / "writer.json"
-            if owner.exists():
-                return _hand_over(json.loads(owner.read_text()), batch)
-            if time.monotonic() > deadline:
-                raise in_use
+            try:
+                return _hand_over(json.loads((store / "writer.json").read_text()), batch)
+            except (FileNotFoundError, _NotListening) as absent:
+                if time.monotonic() > deadline:
+                    raise (absent if isinstance(absent, _NotListening) else in_use) from None
             time.sleep(0.1)
 
 
@@ -85,7 +89,8 @@ def _hand_over(owner: Mapping[str, str], batch: Batch) -> Receipt:
         response = connection.getresponse()
         answer = json.loads(response.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise StoreError(
+        kind = _NotListening if isinstance(error, ConnectionRefusedError) else StoreError
+        raise kind(
             f"no answer from the writer at {owner['url']}: {error}", "it running", "try again"
         ) from error
     finally:

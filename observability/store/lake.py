@@ -6,6 +6,7 @@ product comes from here; only write.py asks for one that can write.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import tomllib
 from datetime import UTC, datetime
@@ -14,12 +15,13 @@ from typing import Literal
 
 import duckdb
 
-from traces.errors import StoreError
+from traces.errors import StoreError, first_line
 
 SCHEMA_VERSION = 1
 ALIAS = "fleet"
 _EXTENSIONS = ("sqlite_scanner", "ducklake")
 _MARK = "store.toml"
+_NO_DOWNLOADS = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
 
 
 def is_store(store: Path) -> bool:
@@ -38,24 +40,25 @@ def connect(store: str | Path) -> duckdb.DuckDBPyConnection:
 
 def create_folder(store: Path) -> None:
     """Make an empty store folder; the writer fills its catalog. Raises StoreError on a foreign folder."""
-    if store.exists() and any(store.iterdir()):
+    if store.exists() and (not store.is_dir() or any(store.iterdir())):
         raise StoreError(
             f"{store} with other content", "a store or an empty folder", "give another --store"
         )
-    for folder in ("data", "models", "references", "keys"):
-        (store / folder).mkdir(parents=True, exist_ok=True)
-    (store / "keys").chmod(0o700)
-    (store / _MARK).write_text(f'catalog = "sqlite"\nschema_version = {SCHEMA_VERSION}\n')
+    try:
+        for folder in ("data", "models", "references", "keys"):
+            (store / folder).mkdir(parents=True, exist_ok=True)
+        (store / "keys").chmod(0o700)
+        (store / _MARK).write_text(f'catalog = "sqlite"\nschema_version = {SCHEMA_VERSION}\n')
+    except OSError as error:
+        raise StoreError(
+            f"{store}, which cannot be made: {error.strerror}", "a writable place", "see --store"
+        ) from error
 
 
 def attach(store: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB connection with the store attached as the default database."""
     _check(store)
-    con = duckdb.connect(
-        config={"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
-    )
-    for name in _EXTENSIONS:
-        con.execute(f"LOAD '{_quoted(str(_extension(name)))}'")
+    con = _with_extensions()
     catalog = _quoted(str((store / "catalog.sqlite").resolve()))
     data = _quoted(str((store / "data").resolve()))
     options = [
@@ -71,7 +74,7 @@ def attach(store: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     except duckdb.Error as error:
         con.close()
         raise StoreError(
-            f"{store}, whose catalog cannot be opened: {error}", "a readable store"
+            f"{store}, whose catalog cannot be opened: {first_line(error)}", "a readable store"
         ) from error
     return con
 
@@ -104,6 +107,22 @@ def now(con: duckdb.DuckDBPyConnection) -> datetime:
     return row[0] if row and row[0] else datetime.fromtimestamp(0, UTC)
 
 
+@functools.cache
+def _verify_extensions() -> None:
+    """Let DuckDB check the extensions' signatures: 0.4 s, so once in a process, not per connection."""
+    with duckdb.connect(config=_NO_DOWNLOADS) as con:
+        for name in _EXTENSIONS:
+            con.execute(f"LOAD '{_quoted(str(_extension(name)))}'")
+
+
+def _with_extensions() -> duckdb.DuckDBPyConnection:
+    _verify_extensions()
+    con = duckdb.connect(config={**_NO_DOWNLOADS, "allow_unsigned_extensions": "true"})
+    for name in _EXTENSIONS:
+        con.execute(f"LOAD '{_quoted(str(_extension(name)))}'")
+    return con
+
+
 def _settle(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     """What a cursor does not inherit: the default database and the time zone."""
     con.execute(f"USE {ALIAS}")
@@ -117,13 +136,23 @@ def _check(store: Path) -> None:
         raise StoreError(
             found, "a store folder", "`whence serve` or `whence replay` makes one; see --store"
         )
-    version = tomllib.loads((store / _MARK).read_text()).get("schema_version", 0)
+    version = _marked_version(store)
     if version > SCHEMA_VERSION:
         raise StoreError(
             f"{store} of schema version {version}",
             f"at most {SCHEMA_VERSION}",
             "a newer Whence wrote it: upgrade this one",
         )
+
+
+def _marked_version(store: Path) -> int:
+    try:
+        mark = tomllib.loads((store / _MARK).read_text())
+        return int(mark["schema_version"])
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise StoreError(
+            f"{store / _MARK}, which cannot be read", "schema_version = <number>"
+        ) from error
 
 
 def _extension(name: str) -> Path:

@@ -25,4 +25,6 @@ def moment(text: str, now: datetime) -> datetime:
             return at.astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise WrongUse(f"time {text!r}", "ISO 8601 with Z, or 30m, 2h, 7d, 4w", "such as 2026-01-31T08:00:00Z")
+    raise WrongUse(
+        f"time {text!r}", "ISO 8601 with Z, or 30m, 2h, 7d, 4w", "such as 2026-01-31T08:00:00Z"
+    )

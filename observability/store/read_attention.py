@@ -1,6 +1,7 @@
 """What in a fleet needs a person, each with the counts that say so.
 
-Nothing is listed without evidence. A gate that blocks is a gate at work: it is listed to be looked at, never as a failure.
+Nothing is listed without evidence. A gate that blocks is a gate at work: it is listed to be looked
+at, never as a failure.
 """
 
 from __future__ import annotations
@@ -42,18 +43,19 @@ class Concern:
 
 
 def concerns(fleet: Fleet, now: datetime, *, recorded: bool) -> tuple[Concern, ...]:
-    """What needs attention at `now` (UTC), the worst kind first.
+    """What needs attention at `now` (UTC), what is wrong first.
 
     A device that falls silent is wrong; in recorded time, where each recording just ends, it is
     worth a look while most of the others go on.
     """
-    return (
+    found = (
         *_silent(fleet, now, recorded),
         *_models(fleet.strange_models),
         *_rejects(fleet.rejects),
         *_conflicts(fleet.conflicts),
         *_gates(fleet.gates),
     )
+    return tuple(sorted(found, key=lambda concern: not concern.wrong))
 
 
 def verdict(fleet: Fleet, found: Sequence[Concern], when: str) -> str:

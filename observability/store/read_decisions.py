@@ -17,20 +17,18 @@ from traces.gates import binding
 LISTED = 500
 """The newest matching decisions that a page lists."""
 
-_CHOSEN = """
-WITH chosen AS (
-    SELECT *, model_name || ' ' || model_version AS model
-    FROM decisions
-    WHERE ($start IS NULL OR decided_at >= $start) AND ($end IS NULL OR decided_at < $end)
-        AND ($type IS NULL OR decision_type = $type)
-        AND ($device IS NULL OR device_id = $device)
-        AND ($disposition IS NULL OR disposition = $disposition)
-        AND ($action IS NULL OR action = $action)
-        AND ($model IS NULL OR model_name || ' ' || model_version = $model)
-        AND ($gate IS NULL
-            OR len(list_filter(gates, lambda g: g.name = $gate AND g.verdict <> 'pass')) > 0)
-        AND ($outcome IS NULL OR (decision_id IN (SELECT decision_id FROM outcomes)) = $outcome)
-)"""
+_ASKED = {
+    "start": "decided_at >= $start",
+    "end": "decided_at < $end",
+    "type": "decision_type = $type",
+    "device": "device_id = $device",
+    "disposition": "disposition = $disposition",
+    "action": "action = $action",
+    "model": "model_name || ' ' || model_version = $model",
+    "gate": "len(list_filter(gates, lambda g: g.name = $gate AND g.verdict <> 'pass')) > 0",
+    "outcome": "(decision_id IN (SELECT decision_id FROM outcomes)) = $outcome",
+}
+"""What each filter asks of a row; only what is asked is put into a query."""
 
 _SUMMARY = """
 SELECT count(*) AS decisions, count(DISTINCT device_id) AS devices,
@@ -47,11 +45,17 @@ GROUP BY ALL
 ORDER BY bucket, disposition
 """
 
+_EDGE = """
+SELECT min(decided_at) AS edge
+FROM (SELECT decided_at FROM chosen ORDER BY decided_at DESC LIMIT $listed)
+"""
+
 _NEWEST = """
 , newest AS (
     SELECT decided_at, device_id, decision_id, decision_type, recommendation, action, disposition,
-        score, threshold, gates, model
+        score, threshold, gates, model_name || ' ' || model_version AS model
     FROM chosen
+    WHERE decided_at >= $edge
     ORDER BY decided_at DESC, decision_id
     LIMIT $listed
 ), labels AS (
@@ -102,12 +106,11 @@ class Filters:
     @property
     def narrows(self) -> bool:
         """Whether anything but time is asked for."""
-        asked = self.parameters()
-        return any(asked[name] is not None for name in asked if name not in ("start", "end"))
+        return bool(self.parameters().keys() - {"start", "end"})
 
     def parameters(self) -> dict[str, Any]:
-        """The named parameters that the queries expect."""
-        return {
+        """What is asked, by name; what is not asked is left out."""
+        every = {
             **self.window.parameters(),
             "type": self.type,
             "device": self.device,
@@ -117,6 +120,7 @@ class Filters:
             "model": self.model,
             "outcome": self.outcome,
         }
+        return {name: value for name, value in every.items() if value is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +147,13 @@ class Matching:
 def matching(con: duckdb.DuckDBPyConnection, filters: Filters) -> Matching:
     """The decisions that match."""
     asked = filters.parameters()
-    summary = one(con, _CHOSEN + _SUMMARY, asked)
+    chosen = _chosen(asked)
+    summary = one(con, chosen + _SUMMARY, asked)
     width = bucket_width(summary["first_at"], summary["last_at"])
-    over_time = frame(con, _CHOSEN + _OVER_TIME, {**asked, "width_s": width.total_seconds()})
-    newest = frame(con, _CHOSEN + _NEWEST, {**asked, "listed": LISTED})
+    over_time = frame(con, chosen + _OVER_TIME, {**asked, "width_s": width.total_seconds()})
+    listed = {**asked, "listed": LISTED}
+    edge = one(con, chosen + _EDGE, listed)
+    newest = frame(con, chosen + _NEWEST, {**listed, **edge})
     gates = [_binding_name(chain) for chain in newest["gates"].to_list()]
     return Matching(
         **summary,
@@ -173,6 +180,12 @@ def bucket_width(first: datetime | None, last: datetime | None, *, at_most: int 
     if first is None or last is None:
         return _BUCKETS[0]
     return next((width for width in _BUCKETS if (last - first) / width <= at_most), _BUCKETS[-1])
+
+
+def _chosen(asked: Mapping[str, Any]) -> str:
+    """The rows that a query is about, as its first common table."""
+    conditions = " AND ".join(["true", *(_ASKED[name] for name in asked)])
+    return "".join(("WITH chosen AS (FROM decisions WHERE ", conditions, ")"))
 
 
 def _binding_name(chain: list[dict[str, Any]] | None) -> str | None:

@@ -14,10 +14,12 @@ from observability.store.read import frame, one
 from observability.store.stored import StoredDecision
 from traces import Decision
 
-USUAL_DECISIONS = 5000
+USUAL_DECISIONS = 2000
 """The usual range is taken over this many decisions of the type, the last before this one."""
-_USUAL_DAYS = (1, 30, 400)
-"""How far back receipts are searched, in days: the first stretch with enough decisions is taken."""
+_USUAL_DAYS = (3, 60, 4000)
+_NEAR_DAYS = (1, 30, 4000)
+"""How far in decided_at to look, in days: the first stretch that suffices is taken. Files and row
+groups outside of it are not read, so that a large store answers as a small one does."""
 
 _ROW = """
 SELECT layout_id, resource_id, clock_uncertainty_us
@@ -31,22 +33,15 @@ SELECT
     max((decided_at, decision_id)) FILTER ((decided_at, decision_id) < ($at, $id)) AS previous,
     min((decided_at, decision_id)) FILTER ((decided_at, decision_id) > ($at, $id)) AS next
 FROM decisions
-WHERE device_id = $device
-"""
-
-_COUNT = """
-SELECT count(*) AS decisions
-FROM decisions
-WHERE received_at > $since AND received_at <= $received_at
-    AND decision_type = $type AND layout_id = $layout AND decided_at <= $at
+WHERE device_id = $device AND decided_at >= $since AND decided_at <= $until
 """
 
 _USUAL = """
 WITH recent AS (
     SELECT inputs
     FROM decisions
-    WHERE received_at > $since AND received_at <= $received_at
-        AND decision_type = $type AND layout_id = $layout AND decided_at <= $at
+    WHERE decided_at > $since AND decided_at <= $at AND received_at <= $received_at
+        AND decision_type = $type AND layout_id = $layout
     ORDER BY decided_at DESC
     LIMIT $last
 ), single AS (
@@ -110,7 +105,7 @@ def surroundings(con: duckdb.DuckDBPyConnection, stored: StoredDecision) -> Surr
     """What lies around a stored decision."""
     key = {"device": stored.device_id, "id": stored.decision_id}
     row = one(con, _ROW, {**key, "received_at": stored.received_at})
-    near = one(con, _NEIGHBOURS, {**key, "at": stored.decided_at})
+    near = _near(con, stored)
     resource = one(con, _RESOURCE, {"resource": row.get("resource_id")})
     return Surroundings(
         previous=_neighbour(near["previous"]),
@@ -142,23 +137,41 @@ def input_rows(
     return tuple(sorted(rows, key=lambda row: -abs(row.pushed or 0.0)))
 
 
+def _near(con: duckdb.DuckDBPyConnection, stored: StoredDecision) -> dict[str, Any]:
+    """The decisions of the device just before and just after this one."""
+    asked = {"device": stored.device_id, "id": stored.decision_id, "at": stored.decided_at}
+    found: dict[str, Any] = {}
+    for days in _NEAR_DAYS:
+        apart = timedelta(days=days)
+        between = {"since": stored.decided_at - apart, "until": stored.decided_at + apart}
+        found = one(con, _NEIGHBOURS, {**asked, **between})
+        if None not in found.values():
+            break
+    return found
+
+
 def _usual(
     con: duckdb.DuckDBPyConnection, stored: StoredDecision, layout: str | None
 ) -> dict[str, Usual]:
-    """Percentiles over the last decisions before this one, searched no further back than needed."""
+    """Percentiles over the last decisions before this one, as known when this one arrived."""
     names = list(stored.decision.inputs)
-    asked: dict[str, Any] = {
+    asked = {
         "type": stored.decision.type,
         "layout": layout,
         "at": stored.decided_at,
         "received_at": stored.received_at,
+        "last": USUAL_DECISIONS,
     }
+    usual: dict[str, Usual] = {}
     for days in _USUAL_DAYS:
-        asked["since"] = stored.received_at - timedelta(days=days)
-        if one(con, _COUNT, asked)["decisions"] >= USUAL_DECISIONS:
+        rows = frame(con, _USUAL, {**asked, "since": stored.decided_at - timedelta(days=days)})
+        usual = {
+            names[row["place"] - 1]: Usual(row["low"], row["high"], row["n"])
+            for row in rows.iter_rows(named=True)
+        }
+        if max((one_input.n for one_input in usual.values()), default=0) >= USUAL_DECISIONS:
             break
-    rows = frame(con, _USUAL, {**asked, "last": USUAL_DECISIONS}).iter_rows(named=True)
-    return {names[row["place"] - 1]: Usual(row["low"], row["high"], row["n"]) for row in rows}
+    return usual
 
 
 def _neighbour(found: tuple[datetime, str] | None) -> Neighbour | None:

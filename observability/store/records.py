@@ -10,14 +10,16 @@ import functools
 import hashlib
 import json
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
 from traces import codec
 from traces.chain import span_digest
+from traces.content import Content
 from traces.conventions import DECISION_SPAN_PREFIX, DEVICE_ID
 from traces.decision import Decision, GateVerdict, ModelVersion, Outcome, Recommendation
 from traces.otlp import attributes_of, key_values
@@ -25,25 +27,38 @@ from traces.otlp import attributes_of, key_values
 Row = dict[str, Any]
 MAX_RAW_BYTES = 65536
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_IN_COLUMNS = frozenset(
+    {
+        codec.TYPE, codec.MODEL_NAME, codec.MODEL_VERSION, codec.MODEL_DIGEST, codec.RECOMMENDED,
+        codec.SCORE, codec.THRESHOLD, codec.ACTION, codec.DISPOSITION, codec.INPUT_NAMES,
+        codec.INPUT_VALUES, codec.CATEGORICAL_NAMES, codec.CATEGORICAL_VALUES,
+        *codec.GATE_TEXTS.values(), *codec.GATE_NUMBERS.values(),
+    }
+)  # fmt: skip
 
 
-def decision_row(span: Span, attributes: Mapping[str, Any]) -> tuple[Row, Row]:
-    """The row of `decisions` and of `layouts` for a decision span. Raises InvalidSpan."""
-    decision = codec.decode_decision(attributes)
+def decision_row(span: Span, content: Content) -> tuple[Row, Row]:
+    """The row of `decisions` and of `layouts` for a decision span and its attributes.
+
+    Takes the span apart: what is left of it is the row's `rest`. Raises InvalidSpan, the span whole.
+    """
+    decision = codec.decode_decision(content.values)
+    columns = _span_columns(span, content)
+    key = span_key(span)
+    if codec.encode_decision(decision) == content.values:
+        _drop(span, _IN_COLUMNS | _context_texts(decision))
     layout = layout_row(decision.type, tuple(decision.inputs), tuple(decision.categoricals))
     recommendation = decision.recommendation or Recommendation("")
-    rest = _bare(span)
     if span.name == DECISION_SPAN_PREFIX + decision.type:
-        rest.name = ""
-    rest.attributes.extend(key_values(_rest_attributes(decision)))
+        span.name = ""
     return {
-        **_span_columns(span, attributes),
-        "decision_id": span_key(span),
+        **columns,
+        "decision_id": key,
         "decision_type": decision.type,
         "model_name": decision.model.name,
         "model_version": decision.model.version,
         "model_digest": decision.model.digest,
-        "decided_at": _instant(span.end_time_unix_nano),
+        "decided_at": _instant(columns["end_unix_nano"]),
         "recommendation": recommendation.action or None,
         "score": recommendation.score,
         "threshold": recommendation.threshold,
@@ -56,34 +71,34 @@ def decision_row(span: Span, attributes: Mapping[str, Any]) -> tuple[Row, Row]:
             dict(zip(_GATE_FIELDS, _GATE_VALUES(gate), strict=True)) for gate in decision.gates
         ],
         "context": [(name, _text(value)) for name, value in decision.context.items()],
-        "rest": rest.SerializeToString(deterministic=True),
+        "rest": _rest(span),
     }, layout
 
 
-def outcome_row(span: Span, attributes: Mapping[str, Any]) -> Row:
-    """The row of `outcomes` for an outcome span. Raises InvalidSpan."""
-    outcome = codec.decode_outcome(attributes)
+def outcome_row(span: Span, content: Content) -> Row:
+    """The row of `outcomes` for an outcome span. Takes the span apart; raises InvalidSpan, it whole."""
+    outcome = codec.decode_outcome(content.values)
     return {
         **_ids(span),
-        **_span_columns(span, attributes),
+        **_span_columns(span, content),
         "decision_id": outcome.decision_id,
         "label": outcome.label,
         "value": outcome.value,
         "source": outcome.source,
         "observed_at": _instant(outcome.observed_unix_nano),
-        "rest": _whole(span),
+        "rest": _rest(span),
     }
 
 
-def span_row(span: Span, attributes: Mapping[str, Any]) -> Row:
-    """The row of `spans` for any other span."""
+def span_row(span: Span, content: Content) -> Row:
+    """The row of `spans` for any other span. Takes the span apart."""
     return {
         **_ids(span),
-        **_span_columns(span, attributes),
+        **_span_columns(span, content),
         "parent_span_id": span.parent_span_id.hex(),
         "name": span.name,
-        "attributes": [(name, _text(value)) for name, value in attributes.items()],
-        "rest": _whole(span),
+        "attributes": [(name, _text(value)) for name, value in content.values.items()],
+        "rest": _rest(span),
     }
 
 
@@ -113,7 +128,10 @@ def reject_row(device: str, reason: str, raw: bytes) -> Row:
 
 
 def conflict_row(kind: str, row: Row) -> Row:
-    """The row of `conflicts` for a row of table `kind` whose key is stored with other content."""
+    """The row of `conflicts` for a row of table `kind` whose key is stored with other content.
+
+    A row of `decisions` needs the names of its layout, as for `stored_span`.
+    """
     span = stored_span(kind, row)
     return {
         "device_id": row["device_id"],
@@ -149,8 +167,9 @@ def stored_span(kind: str, row: Mapping[str, Any]) -> Span:
         trace_id, _, span_id = row["decision_id"].partition("-")
         decision = stored_decision_value(row)
         span.name = span.name or DECISION_SPAN_PREFIX + decision.type
-        del span.attributes[:]
-        span.attributes.extend(key_values(codec.encode_decision(decision)))
+        if not _is_whole(span.attributes):
+            del span.attributes[:]
+            span.attributes.extend(key_values(codec.encode_decision(decision)))
     else:
         trace_id, span_id = row["trace_id"], row["span_id"]
     span.trace_id, span.span_id = bytes.fromhex(trace_id), bytes.fromhex(span_id)
@@ -163,7 +182,10 @@ def stored_span(kind: str, row: Mapping[str, Any]) -> Span:
 
 def stored_decision_value(row: Mapping[str, Any]) -> Decision:
     """The Decision that a row of `decisions`, with the names of its layout, states."""
-    rest = attributes_of(Span.FromString(row["rest"]).attributes)
+    pairs = Span.FromString(row["rest"]).attributes
+    rest = attributes_of(pairs)
+    if _is_whole(pairs):
+        return codec.decode_decision(rest)
     names, categorical_names = row.get("names") or [], row.get("categorical_names") or []
     columns = Decision(
         type=row["decision_type"],
@@ -199,41 +221,43 @@ def span_key(span: Span) -> str:
     return f"{span.trace_id.hex()}-{span.span_id.hex()}"
 
 
-def _rest_attributes(decision: Decision) -> dict[str, Any]:
-    """What no column reproduces: all that has none, and context that is not text."""
-    encoded = codec.encode_circumstances(decision)
-    for name, value in decision.context.items():
-        if isinstance(value, str):
-            del encoded[codec.context_attribute(name)]
-    return encoded
+def _is_whole(pairs: Iterable[KeyValue]) -> bool:
+    """Whether `rest` has all attributes: as another SDK wrote them, which columns do not reproduce."""
+    return any(pair.key == codec.TYPE for pair in pairs)
+
+
+def _context_texts(decision: Decision) -> set[str]:
+    """Context that the text map reproduces exactly."""
+    texts = (name for name, value in decision.context.items() if isinstance(value, str))
+    return {codec.context_attribute(name) for name in texts}
+
+
+def _drop(span: Span, names: Set[str]) -> None:
+    kept = [pair for pair in span.attributes if pair.key not in names]
+    del span.attributes[:]
+    span.attributes.extend(kept)
 
 
 def _ids(span: Span) -> Row:
     return {"trace_id": span.trace_id.hex(), "span_id": span.span_id.hex()}
 
 
-def _span_columns(span: Span, attributes: Mapping[str, Any]) -> Row:
+def _span_columns(span: Span, content: Content) -> Row:
     start, end = span.start_time_unix_nano, span.end_time_unix_nano
     return {
         "start_unix_nano": start,
         "end_unix_nano": end,
-        "digest": span_digest(span.trace_id, span.span_id, span.name, start, end, attributes),
+        "digest": span_digest(
+            span.trace_id, span.span_id, span.name, start, end, content.canonical
+        ),
     }
 
 
-def _bare(span: Span) -> Span:
-    """A copy without ids, times and attributes."""
-    bare = Span()
-    bare.CopyFrom(span)
-    for name in ("trace_id", "span_id", "start_time_unix_nano", "end_time_unix_nano", "attributes"):
-        bare.ClearField(name)  # pyright: ignore[reportArgumentType]
-    return bare
-
-
-def _whole(span: Span) -> bytes:
-    rest = _bare(span)
-    rest.attributes.extend(span.attributes)
-    return rest.SerializeToString(deterministic=True)
+def _rest(span: Span) -> bytes:
+    """The span without what every table has columns for."""
+    for name in ("trace_id", "span_id", "start_time_unix_nano", "end_time_unix_nano"):
+        span.ClearField(name)
+    return span.SerializeToString(deterministic=True)
 
 
 def _instant(unix_nano: int) -> datetime:

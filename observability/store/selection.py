@@ -75,7 +75,8 @@ def select_spans(
     """The selection's spans with their envelopes, ordered by start time and ids."""
     envelopes: dict[str, ResourceSpans] = {}
     merged = heapq.merge(
-        *(_rows(lake.cursor(con), kind, selection) for kind in _SOURCES), key=lambda row: row["place"]
+        *(_rows(lake.cursor(con), kind, selection) for kind in _SOURCES),
+        key=lambda row: row["place"],
     )
     for row in merged:
         envelope = envelopes.get(row["resource_id"])

@@ -17,7 +17,7 @@ _PLAIN: tuple[str, ...] = (
 
 
 def view_name(decision_type: str) -> str:
-    """The typed view of a decision type.
+    """The typed view of a decision type; one whose name an earlier type has gets a number behind it.
 
     >>> view_name("pump.stop")
     'd_pump_stop'
@@ -30,13 +30,17 @@ def replace_views(con: duckdb.DuckDBPyConnection, decision_types: set[str]) -> N
     rows = con.execute(
         "SELECT decision_type, layout_id, names, categorical_names FROM layouts ORDER BY received_at, layout_id"
     ).fetchall()
+    taken: set[str] = set()
     allowed = list(dict.fromkeys(row[0] for row in rows))[:MAX_TYPES]
+    views = {type_: _free_alias(view_name(type_), taken) for type_ in allowed}
     for decision_type in decision_types.intersection(allowed):
         layouts = [row[1:] for row in rows if row[0] == decision_type]
-        con.execute(_statement(decision_type, layouts))
+        con.execute(_statement(views[decision_type], decision_type, layouts))
 
 
-def _statement(decision_type: str, layouts: list[tuple[str, list[str], list[str]]]) -> str:
+def _statement(
+    view: str, decision_type: str, layouts: list[tuple[str, list[str], list[str]]]
+) -> str:
     arms: dict[str, list[str]] = {}
     for layout_id, names, categorical_names in layouts:
         for array, listed in (("inputs", names), ("categoricals", categorical_names)):
@@ -49,13 +53,14 @@ def _statement(decision_type: str, layouts: list[tuple[str, list[str], list[str]
         alias = _free_alias(key.partition(":")[2], taken)
         columns.append(f"CASE layout_id {' '.join(whens)} END AS {_identifier(alias)}")
     return (
-        f"CREATE OR REPLACE VIEW {_identifier(view_name(decision_type))} AS SELECT {', '.join(columns)} "
+        f"CREATE OR REPLACE VIEW {_identifier(view)} AS SELECT {', '.join(columns)} "
         f"FROM decisions WHERE decision_type = {_literal(decision_type)}"
     )
 
 
 def _free_alias(name: str, taken: set[str]) -> str:
-    """The input's own name, or that with a number where a column, whose case does not count, has it."""
+    """The name itself, or that with a number where another, whose case does not count, has it."""
+    name = name.replace("\0", "_") or "_"
     alias, number = name, 2
     while alias.lower() in taken:
         alias, number = f"{name}_{number}", number + 1
@@ -68,4 +73,5 @@ def _identifier(name: str) -> str:
 
 
 def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
+    """A statement ends at a NUL, so that one is put in by function."""
+    return "'" + text.replace("'", "''").replace("\0", "' || chr(0) || '") + "'"

@@ -19,13 +19,15 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 
 from observability.store import lake, schema
 from observability.store.records import conflict_row
+from observability.store.seen import Seen
 from observability.store.views import replace_views
 from traces.device.clock import Clock, RecordedClock, SystemClock
-from traces.errors import StoreError
+from traces.errors import StoreError, first_line
 
 Batch = Mapping[str, pa.Table]
 _RECURRING = {"layouts", "resources"}
@@ -58,10 +60,14 @@ class Writer:
         self._guard = threading.Lock()
         self._synced: dict[Path, set[str]] = {}
         self._known: dict[str, set[str]] = {name: set() for name in _RECURRING}
+        self._seen: dict[str, Seen] = {}
         if not lake.is_store(store):
             lake.create_folder(store)
         self._lock = _take_lock(store)
         try:
+            (store / "writer.json").unlink(missing_ok=True)
+            _fsync(store)
+            _fsync(store.resolve().parent)
             self.con = self._open("recorded" if isinstance(clock, RecordedClock) else "system")
             self.clock = clock or self._own_clock()
         except BaseException:
@@ -76,14 +82,18 @@ class Writer:
         """
         with self._guard:
             receipt = Receipt()
+            hashes: dict[str, np.ndarray] = {}
             self.con.execute("BEGIN")
             try:
-                self._insert({n: self._unknown(n, table) for n, table in batch.items()}, receipt)
+                unknown = {name: self._unknown(name, table) for name, table in batch.items()}
+                self._insert(unknown, receipt, hashes)
                 self.con.execute("COMMIT")
             except BaseException:
                 with contextlib.suppress(duckdb.Error):
                     self.con.execute("ROLLBACK")
                 raise
+            for name, new in hashes.items():
+                self._seen[name].add(new)
             for name in _RECURRING & batch.keys():
                 self._known[name].update(batch[name][schema.KEYS[name][0]].to_pylist())
             return receipt
@@ -112,6 +122,19 @@ class Writer:
 
     def _open(self, clock: str) -> duckdb.DuckDBPyConnection:
         con = lake.attach(self.store, read_only=False)
+        try:
+            self._prepare(con, clock)
+        except duckdb.Error as error:
+            con.close()
+            raise StoreError(
+                f"{self.store}, which cannot be written: {first_line(error)}", "a whole store"
+            ) from error
+        except StoreError:
+            con.close()
+            raise
+        return con
+
+    def _prepare(self, con: duckdb.DuckDBPyConnection, clock: str) -> None:
         row = con.execute(
             "SELECT count(*) FROM duckdb_tables() WHERE database_name = ? AND table_name = 'meta'",
             [lake.ALIAS],
@@ -125,20 +148,23 @@ class Writer:
                 "one of recorded time",
                 "replay into a new --store, or send to this one with --endpoint",
             )
-        return con
 
     def _own_clock(self) -> Clock:
         if lake.clock_kind(self.con) == "system":
             return SystemClock()
         return RecordedClock(_nanoseconds(lake.now(self.con)))
 
-    def _insert(self, batch: Batch, receipt: Receipt) -> None:
+    def _insert(self, batch: Batch, receipt: Receipt, hashes: dict[str, np.ndarray]) -> None:
         received_at = _EPOCH + timedelta(microseconds=self.clock.wall_ns() // 1000)
-        conflicts: list[dict[str, Any]] = []
+        conflicts: list[tuple[str, dict[str, Any]]] = []
         for name, table in batch.items():
             if not table.num_rows:
                 continue
-            fresh = self._fresh(name, table, receipt, conflicts)
+            self.con.register("incoming", table)
+            if name in schema.CONTENT and self._certainly_new(name, hashes):
+                fresh = table
+            else:
+                fresh = self._fresh(name, table, receipt, conflicts)
             if fresh.num_rows:
                 self._insert_rows(name, fresh, received_at)
                 receipt.stored[name] = fresh.num_rows
@@ -146,7 +172,8 @@ class Writer:
                     replace_views(self.con, set(fresh["decision_type"].to_pylist()))
         if conflicts:
             receipt.conflicts = len(conflicts)
-            self._insert({"conflicts": schema.arrow_table("conflicts", conflicts)}, Receipt())
+            rows = [conflict_row(name, self._with_names(row)) for name, row in conflicts]
+            self._insert({"conflicts": schema.arrow_table("conflicts", rows)}, Receipt(), {})
 
     def _unknown(self, name: str, table: pa.Table) -> pa.Table:
         """Without the rows that nearly every batch repeats and that are known to be stored."""
@@ -156,19 +183,28 @@ class Writer:
         new = [index for index, key in enumerate(keys) if key not in self._known[name]]
         return table.take(pa.array(new, pa.int64()))
 
+    def _certainly_new(self, name: str, hashes: dict[str, np.ndarray]) -> bool:
+        """Whether no key of `incoming` is stored or there twice; leaves their hashes in `hashes`."""
+        if name not in self._seen:
+            self._seen[name] = Seen(self.con, name, schema.KEYS[name])
+        perhaps, hashes[name] = self._seen[name].may_hold(self.con, "incoming")
+        return not perhaps
+
     def _fresh(
-        self, name: str, table: pa.Table, receipt: Receipt, conflicts: list[dict[str, Any]]
+        self,
+        name: str,
+        table: pa.Table,
+        receipt: Receipt,
+        conflicts: list[tuple[str, dict[str, Any]]],
     ) -> pa.Table:
-        """The rows whose key is neither stored nor earlier in the batch."""
+        """The rows of `incoming` whose key is neither stored nor earlier in the batch."""
         keys = schema.KEYS[name]
         content = name in schema.CONTENT
         digests = table["digest"].to_pylist() if content else [None] * table.num_rows
         columns = ", ".join((*keys, "digest") if content else keys)
-        self.con.register("incoming", table)
         rows = self.con.execute(
             f"SELECT {columns} FROM {name} SEMI JOIN incoming USING ({', '.join(keys)})"
         ).fetchall()
-        self.con.unregister("incoming")
         seen = {row[: len(keys)]: row[-1] if content else None for row in rows}
         kept = []
         for index, key in enumerate(zip(*(table[k].to_pylist() for k in keys), strict=True)):
@@ -178,8 +214,16 @@ class Writer:
             elif seen[key] == digests[index]:
                 receipt.repeats += content
             else:
-                conflicts.append(conflict_row(name, table.slice(index, 1).to_pylist()[0]))
+                conflicts.append((name, table.slice(index, 1).to_pylist()[0]))
         return table if len(kept) == table.num_rows else table.take(pa.array(kept, pa.int64()))
+
+    def _with_names(self, row: dict[str, Any]) -> dict[str, Any]:
+        """A row of `decisions` with the names of its inputs; any other as it is."""
+        found = self.con.execute(
+            "SELECT names, categorical_names FROM layouts WHERE layout_id = ?",
+            [row.get("layout_id")],
+        ).fetchone()
+        return {**row, "names": found[0], "categorical_names": found[1]} if found else row
 
     def _insert_rows(self, name: str, table: pa.Table, received_at: datetime) -> None:
         folder = self._folder(name, received_at)
@@ -214,7 +258,12 @@ class Writer:
 
 
 def _take_lock(store: Path) -> Any:
-    lock = (store / "writer.lock").open("a")
+    try:
+        lock = (store / "writer.lock").open("a")
+    except OSError as error:
+        raise StoreError(
+            f"{store}, which cannot be written: {error.strerror}", "a folder of yours"
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

@@ -65,7 +65,7 @@ class Visit:
     def press_cell(self, row: int) -> None:
         """Press the button in the first column of the page's long table."""
         self.page.locator('[data-testid="stDataFrame"]').click(
-            position={"x": 50, "y": 35 * row + 50}
+            position={"x": 40, "y": 31 * row + 46}
         )
 
     def check(self) -> None:
@@ -138,26 +138,46 @@ def fleet(chromium, tmp_path_factory: pytest.TempPathFactory) -> Seeded:
 
 
 @pytest.fixture(scope="session")
-def base(fleet: Seeded, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def another(fleet: Seeded, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the store, for a server of its own: a store has one writer."""
+    return Path(shutil.copytree(fleet.store, tmp_path_factory.mktemp("another") / "fleet"))
+
+
+@pytest.fixture(scope="session")
+def base(fleet: Seeded, another: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with served(fleet.store, tmp_path_factory.mktemp("server") / "log.txt") as url:
         yield url
 
 
+@pytest.fixture(scope="session")
+def contexts(chromium) -> Iterator[Callable[[bool, int], object]]:
+    """Browsers by appearance and width; the visits of one share its cache, as a reader's do."""
+    opened: dict[tuple[bool, int], object] = {}
+
+    def context(dark: bool, width: int):
+        if (dark, width) not in opened:
+            opened[dark, width] = chromium.new_context(
+                viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
+            )
+        return opened[dark, width]
+
+    yield context
+    for one in opened.values():
+        one.close()
+
+
 @pytest.fixture
-def visit(chromium, base: str) -> Iterator[Callable[..., Visit]]:
-    """A reader of their own: `visit(dark=True, width=420)`."""
-    opened = []
+def visit(contexts, base: str) -> Iterator[Callable[..., Visit]]:
+    """Open a page of one's own: `visit(dark=True, width=420)`."""
+    pages = []
 
     def visiting(*, at: str = base, dark: bool = False, width: int = 1440) -> Visit:
-        context = chromium.new_context(
-            viewport={"width": width, "height": 900}, color_scheme="dark" if dark else "light"
-        )
-        opened.append(context)
-        return Visit(context.new_page(), at)
+        pages.append(contexts(dark, width).new_page())
+        return Visit(pages[-1], at)
 
     yield visiting
-    for context in opened:
-        context.close()
+    for page in pages:
+        page.close()
 
 
 def _wait_for(base: str, server: subprocess.Popen[bytes], log: Path) -> None:

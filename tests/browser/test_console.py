@@ -13,12 +13,12 @@ def parameters(url: str) -> dict[str, list[str]]:
 
 
 def test_a_deep_link_is_right_even_as_the_first_request_of_a_server(
-    visit, fleet, tmp_path: Path
+    visit, fleet, another, tmp_path: Path
 ) -> None:
-    with served(fleet.store, tmp_path / "log.txt") as cold:
+    with served(another, tmp_path / "log.txt") as cold:
         reader = visit(at=cold)
         reader.open(f"/decision?id={fleet.blocked}")
-        assert reader.page.title() == "Decision"
+        assert reader.page.title() == "Decision · Whence"
         assert "but gate minimum_dwell blocked it" in reader.heading()
         assert reader.page.locator(".js-plotly-plot").count() == 1
         assert reader.page.get_by_text("Explains the model, not the cause.").is_visible()
@@ -30,7 +30,7 @@ def test_from_the_fleet_to_a_device_to_one_of_its_decisions(visit) -> None:
     reader = visit()
     reader.open("/")
     assert reader.heading().startswith("Needs attention")
-    reader.press_cell(4)
+    reader.press_cell(1)
     reader.page.wait_for_url("**/decisions?**")
     reader.settled()
     device = parameters(reader.page.url)["device"][0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
@@ -68,10 +68,9 @@ def fleet_of(shipment: Shipment, devices: int) -> list[Recorder]:
     ]
 
 
-def shipment_to(peer: Peer) -> Shipment:
-    return Shipment(
-        OTLPSpanExporter(endpoint=f"http://127.0.0.1:{peer.server_port}/v1/traces", timeout=5)
-    )
+def shipment_to(peer: Peer, set_time: Callable[[int], object] = lambda _: None) -> Shipment:
+    address = f"http://127.0.0.1:{peer.server_port}/v1/traces"
+    return Shipment(OTLPSpanExporter(endpoint=address, timeout=5), set_time)
 
 
 def test_devices_share_requests_of_bounded_size_and_all_spans_arrive(peer):
@@ -114,9 +113,8 @@ def test_a_receiver_that_keeps_refusing_is_an_error(peer):
 
 def test_the_clock_of_the_receiver_is_moved_before_each_request(peer):
     order: list[int] = []
-    shipment = shipment_to(peer)
-    shipment._set_time = lambda now_ns: order.append(
-        now_ns if len(peer.taken) == len(order) else -1
+    shipment = shipment_to(
+        peer, lambda now_ns: order.append(now_ns if len(peer.taken) == len(order) else -1)
     )
     recorder = fleet_of(shipment, 1)[0]
     for now_ns in (10, 20, 30):

@@ -7,11 +7,13 @@ returned. Whatever goes wrong inside, the device gets an action: the fallback.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from traces.decision import ClockReading, Decision, ModelVersion, Recommendation, Scalar
+from traces.device.carried import scalar
 from traces.device.recorder import Recorder
 from traces.gates import Gate, disposition
 
@@ -31,9 +33,10 @@ class Decided:
 class DecisionPoint:
     """Decides one type of decision on one device.
 
-    `predict` maps inputs and categoricals by name to a score, in the unit of `threshold`. `actions`
-    are what to do below the threshold, which is also the fallback, and from the threshold on. A
-    gate that blocks makes the device do the fallback.
+    `predict` maps inputs and categoricals by name to a score, in the unit of `threshold`. It gets
+    what is recorded: floats and texts, a missing input (None) as NaN. `actions` are what to do below
+    the threshold, which is also the fallback, and from the threshold on. A gate that blocks makes
+    the device do the fallback.
     """
 
     type: str
@@ -52,7 +55,7 @@ class DecisionPoint:
         context: Mapping[str, Scalar] | None = None,
     ) -> Decided:
         """Decide, record and return the action. Never raises."""
-        started = self.recorder.clock.wall_ns()
+        started = self._wall_ns()
         try:
             decision = self._judge(inputs, categoricals or {}, context or {})
         except Exception as error:
@@ -66,21 +69,23 @@ class DecisionPoint:
         categoricals: Mapping[str, str],
         context: Mapping[str, Scalar],
     ) -> Decision:
-        score = float(self.predict({**inputs, **categoricals}))
+        measured = {str(name): _number(value) for name, value in inputs.items()}
+        levels = {str(name): _level(value) for name, value in categoricals.items()}
+        score = float(self.predict({**measured, **levels}))
         proposed = self.actions[score >= self.threshold]
-        observed = {**context, **inputs}
+        observed = {**context, **measured}
         verdicts = tuple(g.judge(observed) for g in self.gates if g.guards_action(proposed))
         made = disposition(verdicts)
         return Decision(
             type=self.type,
             model=self.model,
             recommendation=Recommendation(proposed, score, float(self.threshold)),
-            inputs={name: float(value) for name, value in inputs.items()},
-            categoricals={name: str(value) for name, value in categoricals.items()},
+            inputs=measured,
+            categoricals=levels,
             gates=verdicts,
             action=proposed if made == "executed" else self.actions[0],
             disposition=made,
-            context={name: _scalar(value) for name, value in context.items()},
+            context={str(name): scalar(value) for name, value in context.items()},
             clock=self._clock(),
         )
 
@@ -94,12 +99,23 @@ class DecisionPoint:
             extra={"error.type": type(error).__qualname__},
         )
 
-    def _clock(self) -> ClockReading:
-        clock = self.recorder.clock
-        return ClockReading(clock.boot_id, clock.monotonic_ns(), clock.synced)
+    def _wall_ns(self) -> int | None:
+        try:
+            return self.recorder.clock.wall_ns()
+        except Exception:
+            return None
+
+    def _clock(self) -> ClockReading | None:
+        try:
+            clock = self.recorder.clock
+            return ClockReading(clock.boot_id, clock.monotonic_ns(), clock.synced)
+        except Exception:
+            return None
 
 
-def _scalar(value: Any) -> Scalar:
-    """A value that a span can carry: NumPy scalars become Python's, anything else its text."""
-    value = value.item() if hasattr(value, "item") else value
-    return value if isinstance(value, str | bool | int | float) else str(value)
+def _number(value: Any) -> float:
+    return math.nan if value is None else float(value)
+
+
+def _level(value: Any) -> str:
+    return "" if value is None else str(value)

@@ -24,6 +24,7 @@ from traces.conventions import (
     SCOPE_NAME,
 )
 from traces.decision import Decision, Outcome, Scalar
+from traces.device.carried import carried
 from traces.device.clock import Clock, SystemClock
 
 _log = logging.getLogger("whence.device")
@@ -58,7 +59,7 @@ class Recorder:
         self.failures = 0
         attributes = {"service.name": service, DEVICE_ID: device_id, **(resource or {})}
         self._provider = TracerProvider(
-            resource=Resource.create(attributes), sampler=ALWAYS_ON, span_limits=_NO_LIMITS
+            resource=Resource.create(carried(attributes)), sampler=ALWAYS_ON, span_limits=_NO_LIMITS
         )
         if processor is None and exporter is not None:
             processor = BatchSpanProcessor(exporter)
@@ -76,13 +77,15 @@ class Recorder:
             span = self._tracer.start_span(
                 DECISION_SPAN_PREFIX + decision.type,
                 kind=SpanKind.INTERNAL,
-                attributes=encode_decision(decision),
+                attributes=carried(encode_decision(decision)),
                 start_time=now if started_unix_nano is None else started_unix_nano,
             )
             if "error.type" in decision.extra:
                 span.set_status(Status(StatusCode.ERROR))
             span.end(end_time=now)
             context = span.get_span_context()
+            if not context.is_valid:
+                return ""
             return f"{context.trace_id:032x}-{context.span_id:016x}"
         except Exception:
             self._failed("decision")
@@ -101,7 +104,7 @@ class Recorder:
             span = self._tracer.start_span(
                 OUTCOME_SPAN,
                 kind=SpanKind.INTERNAL,
-                attributes=encode_outcome(outcome),
+                attributes=carried(encode_outcome(outcome)),
                 links=[Link(about)],
                 start_time=now,
             )

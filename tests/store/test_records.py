@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from observability.collect.decode import decode
+from observability.store.records import stored_decision_value, stored_outcome_value, stored_span
+from tests.spans import columns, decision, decision_span, decoded, group, span
+from tests.strategies import STORED, VALUES, decisions, otlp_spans, outcomes, same
+from traces import Decision, Outcome
+from traces.chain import span_digest
+from traces.codec import decode_decision, encode_decision, encode_outcome
+from traces.otlp import attributes_of, key_values
+
+
+def only_row(sent: Span, kind: str) -> dict[str, Any]:
+    done = decoded(group([sent]))
+    assert done.reasons == []
+    (row,) = done.rows[kind]
+    (layout,) = done.rows.get("layouts", [{}])
+    return columns(row | layout)
+
+
+def canonical(message: Span) -> Span:
+    """The same span: attributes in the order of their names, of a name given twice the last."""
+    copy = Span()
+    copy.CopyFrom(message)
+    del copy.attributes[:]
+    copy.attributes.extend(key_values(dict(sorted(attributes_of(message.attributes).items()))))
+    return copy
+
+
+def digest_of(message: Span) -> bytes:
+    times = message.start_time_unix_nano, message.end_time_unix_nano
+    attributes = attributes_of(message.attributes)
+    return span_digest(message.trace_id, message.span_id, message.name, *times, attributes)
+
+
+def sound(message: Span) -> Span:
+    """With times and ids as they have to be, and a name that a column takes."""
+    message.start_time_unix_nano = 1 + message.start_time_unix_nano % 10**18
+    message.end_time_unix_nano = message.start_time_unix_nano + message.end_time_unix_nano % 10**18
+    assume(any(message.trace_id) and any(message.span_id) and "\0" not in message.name)
+    return message
+
+
+@given(otlp_spans(), decisions(texts=STORED))
+def test_a_decision_comes_out_of_its_row_as_the_span_that_went_in(frame: Span, value: Decision) -> None:
+    del frame.attributes[:]
+    frame.attributes.extend(key_values(encode_decision(value)))
+    row = only_row(sound(frame), "decisions")
+    assert same(stored_decision_value(row), value)
+    assert same(canonical(stored_span("decisions", row)), canonical(frame))
+    assert digest_of(stored_span("decisions", row)) == row["digest"] == digest_of(frame)
+
+
+@given(decisions(texts=STORED), st.data())
+def test_a_decision_of_another_sdk_comes_out_as_that_sdk_wrote_it(value: Decision, data: st.DataObject) -> None:
+    attributes = encode_decision(value)
+    names = sorted(attributes)
+    swapped = data.draw(st.lists(st.sampled_from(names), max_size=3)), data.draw(VALUES)
+    attributes |= dict.fromkeys(*swapped)
+    attributes |= data.draw(st.dictionaries(st.sampled_from(["decision.input.x", "decision.input"]), VALUES))
+    sent = span(attributes, "any name")
+    done = decoded(group([sent]))
+    assume("decisions" in done.rows)
+    (row,), (layout,) = done.rows["decisions"], done.rows["layouts"]
+    stored = columns(row | layout)
+    back = stored_span("decisions", stored)
+    assert same(stored_decision_value(stored), decode_decision(attributes_of(sent.attributes)))
+    assert digest_of(back) == row["digest"]
+    again = decoded(group([back])).rows["decisions"][0]
+    assert again["digest"] == row["digest"]
+    assert same({**again, "rest": b""}, {**row, "rest": b""})
+
+
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        {"decision.input.temperature": 71, "decision.input.valve": "open"},
+        {"decision.input": {"temperature": 71.5, "valve": "open"}},
+        {"decision.input.names": ["a"], "decision.input.values": [None]},
+        {"decision.input.names": ["a"], "decision.input.values": [True]},
+        {"decision.gate.names": ["g"], "decision.gate.kinds": ["human"], "decision.gate.verdicts": ["pass"]},
+        {"decision.clock.boot_id": "b", "decision.clock.monotonic_ns": 5},
+        {"decision.recommendation.action": "stop", "decision.recommendation.score": None},
+        {"decision.recommendation.action": "stop", "decision.recommendation.score": 2**53 + 1},
+    ],
+    ids=repr,
+)
+def test_what_the_columns_do_not_reproduce_is_kept_as_it_came(attributes: dict[str, Any]) -> None:
+    sent = span(encode_decision(decision()) | attributes, "decision pump.stop")
+    row = only_row(sent, "decisions")
+    back = stored_span("decisions", row)
+    assert digest_of(back) == row["digest"]
+    assert decoded(group([back])).rows["decisions"][0]["digest"] == row["digest"]
+
+
+def test_what_the_columns_reproduce_is_not_stored_twice() -> None:
+    row = only_row(decision_span(decision(inputs={"a": 1.0}, context={"mode": "auto"})), "decisions")
+    assert row["rest"] == b""
+
+
+@given(otlp_spans(), outcomes(texts=STORED))
+def test_an_outcome_comes_out_of_its_row_as_the_span_that_went_in(frame: Span, value: Outcome) -> None:
+    del frame.attributes[:]
+    frame.attributes.extend(key_values(encode_outcome(value)))
+    frame.name = "decision.outcome"
+    row = only_row(sound(frame), "outcomes")
+    assert same(stored_outcome_value(row), value)
+    assert same(stored_span("outcomes", row), frame)
+
+
+@given(otlp_spans())
+def test_any_other_span_comes_out_of_its_row_as_it_went_in(frame: Span) -> None:
+    row = only_row(sound(frame), "spans")
+    assert same(stored_span("spans", row), frame)
+
+
+@given(st.lists(otlp_spans(), max_size=3), VALUES)
+def test_decoding_never_raises_and_accounts_for_every_span(spans: list[Span], device: Any) -> None:
+    unsound = group(spans)
+    unsound.envelope.resource.attributes.extend(key_values({"device.id": device}))
+    done = decode([unsound], origin="otlp", identity="unverified")
+    kept = sum(len(done.rows.get(kind, [])) for kind in ("decisions", "outcomes", "spans"))
+    assert kept + len(done.reasons) == len(spans)
+    done.batch()

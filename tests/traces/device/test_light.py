@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from observability.collect.serving import serving
+from observability.store import lake
+
+ROOT = Path(__file__).parents[3]
+HEAVY = {
+    "numpy",
+    "duckdb",
+    "polars",
+    "pyarrow",
+    "pandas",
+    "shap",
+    "plotly",
+    "streamlit",
+    "lightgbm",
+    "requests",
+}
+
+
+def run(code: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_device_side_loads_nothing_heavy() -> None:
+    loaded = set(run("import sys, traces.device; print(*sys.modules)").split())
+    assert loaded & (HEAVY | {"observability"}) == set()
+
+
+def test_importing_observability_loads_nothing_heavy() -> None:
+    loaded = set(run("import sys, observability; print(*sys.modules)").split())
+    assert loaded & HEAVY == set()
+
+
+def test_the_ten_lines_of_the_readme_record_a_decision(tmp_path: Path) -> None:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (lines,) = re.findall(
+        r"## Record a decision on a device\n+```python\n(.*?)```", readme, re.DOTALL
+    )
+    assert len([line for line in lines.splitlines() if line.strip()]) <= 10
+    with serving(tmp_path / "fleet") as url:
+        code = lines.replace("http://127.0.0.1:8501", url)
+        assert url in code
+        assert run(code + "\nrecorder.shutdown()\nprint(action)") == "stop\n"
+    with lake.connect(tmp_path / "fleet") as con:
+        assert con.sql("SELECT device_id, action, temperature FROM d_pump_stop").fetchall() == [
+            ("pump-07", "stop", 71.2)
+        ]
