@@ -37,8 +37,15 @@ def header(freshness: Freshness) -> Iterator[None]:
     """The line above every page: the page's own controls, drawn in the block, and the data's age."""
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         yield
-        with st.container(horizontal=True, horizontal_alignment="right", width="stretch"):
+        with st.container(
+            horizontal=True,
+            horizontal_alignment="right",
+            vertical_alignment="center",
+            width="stretch",
+        ):
             st.caption(as_of(freshness), width="content")
+            if not freshness.recorded:
+                st.button("Refresh", key="refresh", type="tertiary")
 
 
 def as_of(freshness: Freshness) -> str:
@@ -71,8 +78,8 @@ def tiles(shown: Sequence[Tile]) -> None:
         for tile in shown:
             st.metric(
                 tile.label,
-                tile.value,
-                tile.basis or None,
+                plain(tile.value),
+                plain(tile.basis) or None,
                 delta_color="off",
                 delta_arrow="off",
                 help=tile.help or None,

@@ -23,6 +23,7 @@ from pages.format import (
 from pages.reads import Story
 from traces import Decision, ModelVersion
 
+_ORIGINS = {"otlp": "sent over OTLP", "import": "imported from a file"}
 _PLACES = {
     "below": "**▼ below usual**",
     "above": "**▲ above usual**",
@@ -70,7 +71,7 @@ def provenance(story: Story) -> None:
             "Decision": f"`{stored.decision_id}`",
             "Model": _model(stored.decision.model),
             **_spec(explained.attributions),
-            "Identity": f"{plain(stored.identity)}, by {plain(stored.origin)}",
+            "Identity": f"{plain(stored.identity)}, {_ORIGINS.get(stored.origin, plain(stored.origin))}",
             "Received": f"{instant(stored.received_at)}, {_lag(stored)}",
             "Clock": _clock(stored.decision, story.around.clock_uncertainty_us),
             "Sent by": _service(story.around),
@@ -118,7 +119,7 @@ def _model(version: ModelVersion) -> str:
 
 def _spec(parts: Attributions | None) -> dict[str, str]:
     if parts is None:
-        return {"Reference": "not registered", "Explanation": "not computed"}
+        return {"Explanation": "none, for the reason above"}
     spec = parts.spec
     reference = "the training data that the model itself remembers"
     if spec.background_rows:

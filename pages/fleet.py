@@ -28,7 +28,7 @@ def main() -> None:
     if found:
         components.section("Needs attention" if any(one.wrong for one in found) else "To look at")
         components.concern_list(found, _open)
-    components.section("Devices", many(fleet.devices.height, "device"))
+    components.section("Devices", "newest decision first")
     row = components.grid(**tables.devices(fleet.devices), key="fleet_devices")
     if row is not None:
         routes.go(routes.DECISIONS, device=fleet.devices["device_id"][row])

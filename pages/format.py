@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 
 NARROW_SPACE = "\u202f"
 NOT_RECORDED = "not recorded"
+_LINK_LIKE = re.compile(r"://|(?<=www)\.|@")
+"""Markdown makes links of bare addresses, escaped or not; an invisible word joiner keeps them apart."""
 _MARKDOWN = re.compile(r"([!-/:-@\[-`{-~])")
 
 
@@ -20,7 +22,8 @@ def plain(text: str) -> str:
     >>> plain("pump_1 [x](y)")
     'pump\\_1 \\[x\\]\\(y\\)'
     """
-    return _MARKDOWN.sub(r"\\\1", text.replace("\n", " "))
+    unlinked = _LINK_LIKE.sub("\u2060\\g<0>", text.replace("\n", " "))
+    return _MARKDOWN.sub(r"\\\1", unlinked)
 
 
 def number(value: float, unit: str = "", *, resolution: float = 0.0) -> str:

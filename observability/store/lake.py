@@ -11,7 +11,7 @@ import importlib.util
 import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import duckdb
 
@@ -21,7 +21,11 @@ SCHEMA_VERSION = 1
 ALIAS = "fleet"
 _EXTENSIONS = ("sqlite_scanner", "ducklake")
 _MARK = "store.toml"
-_NO_DOWNLOADS = {"autoinstall_known_extensions": "false", "autoload_known_extensions": "false"}
+_CATALOG = "catalog.sqlite"
+_NO_DOWNLOADS: dict[str, Any] = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+}
 
 
 def is_store(store: Path) -> bool:
@@ -59,7 +63,7 @@ def attach(store: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB connection with the store attached as the default database."""
     _check(store)
     con = _with_extensions()
-    catalog = _quoted(str((store / "catalog.sqlite").resolve()))
+    catalog = _quoted(str((store / _CATALOG).resolve()))
     data = _quoted(str((store / "data").resolve()))
     options = [
         f"DATA_PATH '{data}/'",
@@ -142,6 +146,12 @@ def _check(store: Path) -> None:
             f"{store} of schema version {version}",
             f"at most {SCHEMA_VERSION}",
             "a newer Whence wrote it: upgrade this one",
+        )
+    if not (store / _CATALOG).exists() and (store / "data" / "main").exists():
+        raise StoreError(
+            f"{store}, whose catalog is lost",
+            f"{_CATALOG} beside the data",
+            "put it back from a copy",
         )
 
 

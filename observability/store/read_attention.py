@@ -24,6 +24,8 @@ SILENT_DECISIONS = 5
 """its interval counts once it has decided this often."""
 GATE_SHARE = 0.10
 """A gate is listed when it surely (95 %, Wilson) blocks more than this share of what it judged."""
+GATE_JUDGED = 10
+"""A gate's share counts once it has judged this often."""
 GATES_LISTED = 3
 NAMED = 6
 """Silent devices that a reason names at most."""
@@ -65,6 +67,8 @@ def verdict(fleet: Fleet, found: Sequence[Concern], when: str) -> str:
         more = f"; {_of(len(wrong) - 3, 'more thing')} below" if len(wrong) > 3 else ""
         return f"Needs attention: {'; '.join(wrong[:3])}{more}."
     totals = fleet.totals
+    if not totals.decisions:
+        return f"No device decided {when}, so there is nothing to judge."
     made = f"{_of(totals.devices, 'device')} made {_of(totals.decisions, 'decision')} {when}"
     look = len(found)
     also = f"; {_of(look, 'thing')} to look at" if look else ""
@@ -124,7 +128,7 @@ def _models(models: pl.DataFrame) -> list[Concern]:
         why = (
             "its digest differs from the registered artifact"
             if row["other_digest"]
-            else "its artifact is not registered, so they cannot be explained"
+            else "its artifact is not registered, so nothing of it can be explained"
         )
         reason = f"{_of(row['decisions'], 'decision')} on {_of(row['devices'], 'device')}; {why}"
         title = f"Model {row['model']} is unknown"
@@ -162,7 +166,7 @@ def _gates(gates: pl.DataFrame) -> list[Concern]:
             filters={"gate": row["gate"], "disposition": "blocked"},
         )
         for row in gates.iter_rows(named=True)
-        if wilson_low(row["blocked"], row["judged"]) > GATE_SHARE
+        if row["judged"] >= GATE_JUDGED and wilson_low(row["blocked"], row["judged"]) > GATE_SHARE
     ]
     return found[:GATES_LISTED]
 

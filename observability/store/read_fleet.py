@@ -77,16 +77,16 @@ WHERE ($start IS NULL OR received_at >= $start) AND ($end IS NULL OR received_at
 """
 
 _STRANGE_MODELS = """
-SELECT model_name || ' ' || model_version AS model, model_digest,
-    count(*) AS decisions, count(DISTINCT device_id) AS devices,
-    bool_or(EXISTS (
-        SELECT 1 FROM models
-        WHERE models.name = model_name AND models.version = model_version
-    )) AS other_digest
-FROM decisions
-WHERE ($start IS NULL OR decided_at >= $start) AND ($end IS NULL OR decided_at < $end)
-    AND model_digest NOT IN (SELECT digest FROM models)
-GROUP BY ALL
+WITH ran AS (
+    SELECT model_name AS name, model_version AS version, model_digest AS digest,
+        count(*) AS decisions, count(DISTINCT device_id) AS devices
+    FROM decisions
+    WHERE ($start IS NULL OR decided_at >= $start) AND ($end IS NULL OR decided_at < $end)
+    GROUP BY ALL
+)
+SELECT name || ' ' || version AS model, digest AS model_digest, decisions, devices,
+    (name, version) IN (SELECT (name, version) FROM models) AS other_digest
+FROM ran ANTI JOIN models USING (name, version, digest)
 ORDER BY decisions DESC, model
 """
 

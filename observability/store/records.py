@@ -6,6 +6,7 @@ lost and an export gives back what came.
 
 from __future__ import annotations
 
+import base64
 import functools
 import hashlib
 import json
@@ -26,6 +27,8 @@ from traces.otlp import attributes_of, key_values
 
 Row = dict[str, Any]
 MAX_RAW_BYTES = 65536
+_NO_NAME = "\0"
+"""In `rest`, where an empty name stands for the usual one."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _IN_COLUMNS = frozenset(
     {
@@ -34,6 +37,10 @@ _IN_COLUMNS = frozenset(
         codec.INPUT_VALUES, codec.CATEGORICAL_NAMES, codec.CATEGORICAL_VALUES,
         *codec.GATE_TEXTS.values(), *codec.GATE_NUMBERS.values(),
     }
+)  # fmt: skip
+_NUMERIC = (
+    codec.SCORE, codec.THRESHOLD, codec.PASS_PROBABILITY, codec.INPUT_VALUES,
+    *codec.GATE_NUMBERS.values(),
 )  # fmt: skip
 
 
@@ -45,12 +52,12 @@ def decision_row(span: Span, content: Content) -> tuple[Row, Row]:
     decision = codec.decode_decision(content.values)
     columns = _span_columns(span, content)
     key = span_key(span)
-    if codec.encode_decision(decision) == content.values:
+    if codec.encode_decision(decision) == content.values and not _has_flags(content.values):
         _drop(span, _IN_COLUMNS | _context_texts(decision))
     layout = layout_row(decision.type, tuple(decision.inputs), tuple(decision.categoricals))
     recommendation = decision.recommendation or Recommendation("")
-    if span.name == DECISION_SPAN_PREFIX + decision.type:
-        span.name = ""
+    usual = DECISION_SPAN_PREFIX + decision.type
+    span.name = {usual: "", "": _NO_NAME}.get(span.name, span.name)
     return {
         **columns,
         "decision_id": key,
@@ -166,7 +173,8 @@ def stored_span(kind: str, row: Mapping[str, Any]) -> Span:
     if kind == "decisions":
         trace_id, _, span_id = row["decision_id"].partition("-")
         decision = stored_decision_value(row)
-        span.name = span.name or DECISION_SPAN_PREFIX + decision.type
+        usual = DECISION_SPAN_PREFIX + decision.type
+        span.name = {"": usual, _NO_NAME: ""}.get(span.name, span.name)
         if not _is_whole(span.attributes):
             del span.attributes[:]
             span.attributes.extend(key_values(codec.encode_decision(decision)))
@@ -226,6 +234,12 @@ def _is_whole(pairs: Iterable[KeyValue]) -> bool:
     return any(pair.key == codec.TYPE for pair in pairs)
 
 
+def _has_flags(values: Mapping[str, Any]) -> bool:
+    """Whether a boolean stands where numbers are meant: it equals one, and is another content."""
+    numbers = (values.get(name) for name in _NUMERIC)
+    return any(bool in map(type, n) if isinstance(n, list) else type(n) is bool for n in numbers)
+
+
 def _context_texts(decision: Decision) -> set[str]:
     """Context that the text map reproduces exactly."""
     texts = (name for name, value in decision.context.items() if isinstance(value, str))
@@ -265,7 +279,14 @@ def _instant(unix_nano: int) -> datetime:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    """A value as text, as OpenTelemetry asks of what is not OTLP: JSON, bytes in base64."""
+    if isinstance(value, str | bytes):
+        return value if isinstance(value, str) else _base64(value)
+    return json.dumps(value, ensure_ascii=False, default=_base64)
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def _sha256(data: bytes) -> str:

@@ -19,7 +19,7 @@ from observability.collect.serving import serving
 from observability.models import registry
 from observability.models.features import Feature
 from observability.store.write import Writer
-from traces import Decision, Gate, ModelVersion, Outcome
+from traces import Decision, Gate, GateVerdict, ModelVersion, Outcome, Recommendation
 from traces.device import Decided, DecisionPoint, RecordedClock, Recorder
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
@@ -124,32 +124,43 @@ def _odd(url: str, server: RecordedClock, model: ModelVersion, predict: Any) -> 
     inputs = {"temperature": 71.0, "vibration": 2.5, "pressure": 4.0}
     ghost = ModelVersion("ghost", "0.1", "sha256:" + hashlib.sha256(b"ghost").hexdigest())
 
-    def decide(
-        device: str,
-        version: ModelVersion,
-        *,
-        off: float = 0.0,
-        context: Mapping[str, str] | None = None,
-    ) -> str:
+    def decide(device: str, version: ModelVersion, *, off: float = 0.0) -> str:
         recorder = _recorder(device, url, clock)
         point = DecisionPoint(
             "pump.stop", version, lambda row: predict(row) + off, 0.5, ("run", "stop"), recorder
         )
-        decided = point.decide(inputs, context=context or {})
+        decided = point.decide(inputs)
         recorder.shutdown()
         return decided.decision_id
 
-    bare = _recorder("pump-8", url, clock)
-    bare_id = bare.record(
-        Decision("pump.stop", replace(model), action="run", disposition="executed")
-    )
-    bare.shutdown()
+    def record(device: str, decision: Decision) -> str:
+        recorder = _recorder(device, url, clock)
+        decision_id = recorder.record(decision)
+        recorder.shutdown()
+        return decision_id
+
+    bare = Decision("pump.stop", model, action="run", disposition="executed")
     return {
         "mistaken": decide("pump-6", model, off=0.01),
         "unknown_model": decide("pump-7", ghost),
-        "bare": bare_id,
-        "trap": decide(TRAP, model, context={TRAP: TRAP}),
+        "bare": record("pump-8", bare),
+        "trap": record(TRAP, _trap(model)),
     }
+
+
+def _trap(model: ModelVersion) -> Decision:
+    """A decision that says TRAP wherever a device can say anything."""
+    return Decision(
+        "pump.stop",
+        replace(model, version=TRAP),
+        action=TRAP,
+        disposition="blocked",
+        recommendation=Recommendation(TRAP, 0.7, 0.5),
+        inputs={TRAP: 1.0},
+        categoricals={"mode": TRAP},
+        gates=(GateVerdict(TRAP, "rule", "block", TRAP, TRAP, "<=", 1.0, 2.0),),
+        context={TRAP: TRAP},
+    )
 
 
 def _recorder(device: str, url: str, clock: RecordedClock) -> Recorder:

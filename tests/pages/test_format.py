@@ -49,5 +49,12 @@ def test_a_name_keeps_every_character_and_escapes_what_markdown_reads(text: str)
     assert shown != text
 
 
+@pytest.mark.parametrize("text", ["https://a.example", "www.a.example", "a@b.example"])
+def test_an_address_in_a_name_is_no_link(text: str) -> None:
+    unescaped = written.plain(text).replace("\\", "")
+    assert unescaped != text
+    assert unescaped.replace("\u2060", "") == text
+
+
 def test_a_name_on_two_lines_becomes_one() -> None:
     assert written.plain("a\n# b") == "a \\# b"

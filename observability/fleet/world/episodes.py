@@ -43,7 +43,9 @@ class Distress:
     fails: np.ndarray
 
 
-PUMP = Plan(tag=1, cell_s=4 * 86400.0, probability=0.75, shortest_s=3 * 3600.0, longest_s=9 * 3600.0)
+PUMP = Plan(
+    tag=1, cell_s=4 * 86400.0, probability=0.75, shortest_s=3 * 3600.0, longest_s=9 * 3600.0
+)
 SURGE = Plan(tag=2, cell_s=86400.0, probability=0.7, shortest_s=3600.0, longest_s=4 * 3600.0)
 
 

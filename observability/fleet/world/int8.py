@@ -23,7 +23,9 @@ _IR_VERSION = 9
 _WEIGHT_STEPS = 63
 
 
-def quantise(model: Mlp, calibration: np.ndarray, features: Sequence[Feature], version: str) -> bytes:
+def quantise(
+    model: Mlp, calibration: np.ndarray, features: Sequence[Feature], version: str
+) -> bytes:
     """The bytes of the model; activations are scaled to what `calibration` rows reach.
 
     Input `inputs` float32 `(n, n_features)`, output `probability` float32 `(n, 1)`. The features'
@@ -78,7 +80,9 @@ class _Graph:
         whole = np.rint(weight / step).astype(np.int8)
         product = np.float32(scale * step)
         self._dequantised(f"weight_{at}", whole, step, np.int8(0))
-        self._dequantised(f"bias_{at}", np.rint(bias / product).astype(np.int32), product, np.int32(0))
+        self._dequantised(
+            f"bias_{at}", np.rint(bias / product).astype(np.int32), product, np.int32(0)
+        )
         self.node("Gemm", [f"input_{at}", f"weight_{at}", f"bias_{at}"], f"gemm_{at}")
         return f"gemm_{at}"
 

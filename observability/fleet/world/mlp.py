@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -33,7 +34,7 @@ def train_mlp(rows: np.ndarray, labels: np.ndarray, hidden: Sequence[int], seed:
     inputs = ((rows - mean) / deviation).astype(np.float32)
     sizes = [rows.shape[1], *hidden, 1]
     layers = []
-    for fan_in, fan_out in zip(sizes, sizes[1:], strict=False):
+    for fan_in, fan_out in pairwise(sizes):
         layers.append(random.normal(0, np.sqrt(2 / fan_in), (fan_in, fan_out)).astype(np.float32))
         layers.append(np.zeros(fan_out, np.float32))
     moments = [(np.zeros_like(part), np.zeros_like(part)) for part in layers]
@@ -57,7 +58,9 @@ def train_mlp(rows: np.ndarray, labels: np.ndarray, hidden: Sequence[int], seed:
 def activations(model: Mlp, rows: np.ndarray) -> list[np.ndarray]:
     """The input of every layer and, last, the logits; float32, each `(n_rows, width)`."""
     standard = (rows.astype(np.float32) - model.mean) / model.deviation
-    return _forward([p for pair in zip(model.weights, model.biases, strict=True) for p in pair], standard)
+    return _forward(
+        [p for pair in zip(model.weights, model.biases, strict=True) for p in pair], standard
+    )
 
 
 def _forward(layers: Sequence[np.ndarray], inputs: np.ndarray) -> list[np.ndarray]:

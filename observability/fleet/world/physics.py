@@ -14,7 +14,7 @@ import numpy as np
 from observability.fleet.world import noise
 from observability.fleet.world.episodes import PUMP, SURGE, Distress, distress
 from observability.fleet.world.noise import SLOTS
-from observability.fleet.world.readings import SENSORS, STOP, THROTTLE, TYPES
+from observability.fleet.world.readings import SENSORS, STOP, THROTTLE, TYPES, in_range
 from observability.fleet.world.sites import SITES, Device
 
 STEP_S = 900.0
@@ -117,9 +117,8 @@ def simulate(
     readings = {}
     for type_ in TYPES:
         scale = np.array([sensor.noise for sensor in SENSORS[type_]])
-        readings[type_] = (
-            np.stack(exact[type_], axis=-1) + fleet.offsets[type_] + waves.sensors[type_] * scale
-        )
+        measured = np.stack(exact[type_], axis=-1) + waves.sensors[type_] * scale
+        readings[type_] = in_range(type_, measured + fleet.offsets[type_])
     jitter = noise.draw(*path, noise.JITTER, block).random((len(TYPES), *at_s.shape)) * _JITTER_S
     decided = {
         type_: (np.rint((at_s + _LATER_S[type_] + jitter[at]) * 1e6).astype(np.int64)) * 1000
@@ -218,8 +217,8 @@ def _pump(s: _State, d: Distress) -> list[np.ndarray]:
         s.ambient + 24.0 + 26.0 * s.load + 7.0 * bearing,
         s.ambient + 16.0 + 18.0 * s.load + 6.0 * bearing + 5.0 * seal,
         s.ambient,
-        1.6 + 1.0 * s.load + 0.15 * s.wear + 2.6 * bearing + 2.0 * cavitation + 0.4 * seal,
-        3.0 + 0.1 * s.wear + 2.2 * bearing + 0.7 * cavitation,
+        1.6 + 1.0 * s.load + 0.15 * s.wear + 1.1 * bearing + 1.8 * cavitation + 0.4 * seal,
+        3.0 + 0.1 * s.wear + 0.8 * bearing + 0.6 * cavitation,
         1.6 - 0.35 * s.load - 0.8 * cavitation,
         6.4 - 1.2 * s.load - 0.9 * cavitation - 0.3 * seal,
         210.0 * s.load * (1.0 - 0.14 * cavitation),

@@ -17,13 +17,15 @@ TYPES = (STOP, THROTTLE)
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
-    """One input. `noise` (a standard deviation) and `spread` (between devices) are in `unit`."""
+    """One input. `noise` (a standard deviation), `spread` (between devices) and range are in `unit`."""
 
     name: str
     unit: str
     decimals: int
     noise: float
     spread: float
+    lowest: float = -np.inf
+    highest: float = np.inf
 
 
 SENSORS: dict[str, tuple[Sensor, ...]] = {
@@ -40,16 +42,16 @@ SENSORS: dict[str, tuple[Sensor, ...]] = {
         Sensor("motor_current", "A", 2, 1.4, 0.8),
         Sensor("speed", "rpm", 1, 7.0, 3.0),
         Sensor("oil_level", "%", 2, 1.0, 1.0),
-        Sensor("seal_leakage", "mL/h", 2, 1.6, 0.6),
+        Sensor("seal_leakage", "mL/h", 2, 1.6, 0.6, 0.2),
     ),
     THROTTLE: (
         Sensor("inlet_pressure", "bar", 3, 0.12, 0.06),
         Sensor("outlet_pressure", "bar", 3, 0.09, 0.05),
-        Sensor("pressure_fluctuation", "bar", 4, 0.04, 0.01),
+        Sensor("pressure_fluctuation", "bar", 4, 0.04, 0.01, 0.005),
         Sensor("flow", "m3/h", 2, 4.0, 2.5),
         Sensor("valve_position", "%", 2, 2.5, 1.5),
         Sensor("valve_lag", "s", 3, 0.15, 0.1),
-        Sensor("tank_level", "%", 2, 1.0, 1.0),
+        Sensor("tank_level", "%", 2, 1.0, 1.0, 0.0, 100.0),
         Sensor("medium_temperature", "Cel", 2, 0.5, 0.4),
         Sensor("speed", "rpm", 1, 7.0, 3.0),
         Sensor("motor_current", "A", 2, 1.4, 0.8),
@@ -67,6 +69,13 @@ def names(type_: str) -> tuple[str, ...]:
 def features(type_: str) -> tuple[Feature, ...]:
     """The same as the features of its models."""
     return tuple(Feature(sensor.name, sensor.unit) for sensor in SENSORS[type_])
+
+
+def in_range(type_: str, values: np.ndarray) -> np.ndarray:
+    """Values of shape `(..., n_inputs)` held to what the quantities can be."""
+    sensors = SENSORS[type_]
+    lowest, highest = [s.lowest for s in sensors], [s.highest for s in sensors]
+    return np.clip(values, lowest, highest)
 
 
 def as_transmitted(type_: str, values: np.ndarray) -> np.ndarray:

@@ -15,7 +15,9 @@ from observability.fleet.world.readings import TYPES, as_transmitted, names
 from observability.fleet.world.troubles import BIAS, LOAD, STUCK, UNIT, Trouble, of_kind
 
 
-def demand(fleet: Machines, troubles: Sequence[Trouble], epoch_s: int, at_s: np.ndarray) -> np.ndarray:
+def demand(
+    fleet: Machines, troubles: Sequence[Trouble], epoch_s: int, at_s: np.ndarray
+) -> np.ndarray:
     """The factor on the load at `at_s` (seconds since the start), same shape."""
     factor = np.ones_like(at_s)
     change = of_kind(troubles, LOAD)

@@ -36,7 +36,7 @@ from traces.errors import ModelError
 CODE_VERSION = 1  # raise it with every change to physics or training
 MODELS = {STOP: "pump-stop", THROTTLE: "valve-throttle"}
 _SUFFIX = {STOP: "txt", THROTTLE: "onnx"}
-_THRESHOLD = 0.5
+THRESHOLD = 0.5
 _EPOCH_S = 1_672_531_200  # 2023-01-01, a Sunday
 _TRAINING_BLOCKS = range(5, 365, 12)  # one day of twelve: all seasons
 _ROWS = 24_000
@@ -89,9 +89,9 @@ def train_artifacts(fleet: Machines, folder: Path) -> dict[tuple[str, str], Path
     folder.mkdir(parents=True, exist_ok=True)
     rows = _training_rows(fleet)
     for (type_, version), path in paths.items():
-        content = _fit_trees if type_ == STOP else _fit_mlp
+        fit = _fit_trees if type_ == STOP else _fit_mlp
         part = path.with_suffix(".part")
-        part.write_bytes(content(fleet.seed, version, *rows[type_]))
+        part.write_bytes(fit(fleet.seed, version, *rows[type_]))
         part.replace(path)
     return paths
 
@@ -104,7 +104,9 @@ def scorer(type_: str, artifact: Path) -> Score:
     try:
         content = artifact.read_bytes()
     except OSError as error:
-        raise ModelError(f"no model at {artifact}", "a trained model", "train() makes it") from error
+        raise ModelError(
+            f"no model at {artifact}", "a trained model", "train() makes it"
+        ) from error
     return _trees(content) if type_ == STOP else _onnx(content)
 
 

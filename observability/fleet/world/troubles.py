@@ -74,17 +74,17 @@ def plan(devices: Sequence[Device], start: datetime, days: int) -> tuple[Trouble
     outage = at(8.0)
     stamper = {"gate": "operator_approval", "operator": SITES[0].operators[0], "shift": SHIFTS[0]}
     troubles = (
-        Trouble(RELEASE, canaries, None, at(0.5), at(2.5), {
+        Trouble(RELEASE, canaries, None, at(0.2), at(2.5), {
             "decision_type": STOP, "version": "1.1.0", "rolled_back_to": "1.0.0",
             "cause": "planned changeovers at high flow were labelled as faults",
         }),
-        Trouble(STUCK, _ids(karee[-1:]), "motor_current", at(1.0), at(5.0), {}),
+        Trouble(STUCK, _ids(karee[-1:]), "motor_current", at(2.6), at(5.6), {}),
         Trouble(OPERATOR, _ids(cinder), None, at(3.0), None, {"decision_type": STOP, **stamper}),
         Trouble(GATE, _ids(ferraz), "flow", at(3.5), at(6.5), {
             "decision_type": THROTTLE, "gate": "minimum_flow", "limit": 145.0, "usual_limit": 85.0,
         }),
         Trouble(BIAS, (biased.device_id,), "bearing_temperature", at(4.0), None, {
-            "offset": 7.0, "unit": "Cel",
+            "offset": 10.0, "unit": "Cel",
         }),
         Trouble(UNIT, _ids(karee), "ambient_temperature", at(6.0), at(12.0), {
             "factor": 1.8, "offset": 32.0, "unit": "[degF]", "usual_unit": "Cel",

@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import duckdb
+import pytest
+
+import observability
+from observability.store import lake
+from observability.store.schema import schema_version
+from observability.store.write import Writer
+from tests.spans import batch, decision, decision_span, rows
+from traces.errors import StoreError, WhenceError
+
+FIRST = Path(__file__).parent / "fixtures" / "v1.zip"
+
+
+def refused(store: Path) -> str:
+    """The one line that reading and writing are refused with."""
+    with pytest.raises(WhenceError) as reading:
+        lake.connect(store)
+    with pytest.raises(WhenceError):
+        Writer(store)
+    assert "\n" not in str(reading.value)
+    return str(reading.value)
+
+
+def test_a_reader_sees_each_commit_without_reconnecting(store: Path, writer: Writer) -> None:
+    with observability.connect(str(store)) as con:
+        for count in range(3):
+            assert con.sql("SELECT count(*) FROM decisions").fetchall() == [(count,)]
+            writer.write(batch(decision_span()))
+
+
+def test_a_session_reads_in_utc_wherever_it_runs(
+    store: Path, writer: Writer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "Asia/Kolkata")
+    writer.write(batch(decision_span()))
+    with lake.connect(store) as con:
+        for session in (con, lake.cursor(con)):
+            found = session.sql("SELECT decided_at::VARCHAR FROM decisions").fetchall()
+            assert found == [("2026-01-01 12:00:01+00",)]
+
+
+def test_a_reader_cannot_write(store: Path, writer: Writer) -> None:
+    writer.write(batch(decision_span()))
+    with lake.connect(store) as con:
+        for statement in (
+            "INSERT INTO meta VALUES ('a', 'b')",
+            "DELETE FROM decisions",
+            "UPDATE meta SET value = '9'",
+            "DROP TABLE decisions",
+            "CREATE TABLE mine (a INTEGER)",
+            "CREATE VIEW mine AS SELECT 1",
+            "ALTER TABLE decisions ADD COLUMN mine INTEGER",
+            "CALL ducklake_expire_snapshots('fleet', older_than => now())",
+        ):
+            with pytest.raises(duckdb.Error):
+                con.execute(statement)
+        assert con.sql("SELECT count(*) FROM decisions").fetchall() == [(1,)]
+
+
+def test_a_reader_leaves_the_catalog_as_it_is(store: Path) -> None:
+    before = (store / "catalog.sqlite").read_bytes()
+    with lake.connect(store) as con:
+        con.sql("SELECT count(*) FROM decisions").fetchall()
+    assert (store / "catalog.sqlite").read_bytes() == before
+
+
+def test_a_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    for place in (tmp_path, tmp_path / "file"):
+        assert "is no store; expected a store folder; hint: " in refused(place)
+    for place in (tmp_path / "absent", tmp_path / "file" / "below"):
+        with pytest.raises(StoreError, match="^found no folder "):
+            lake.connect(place)
+    assert not (tmp_path / "absent").exists()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def newer_mark(store: Path) -> None:
+    (store / "store.toml").write_text('catalog = "sqlite"\nschema_version = 99\n')
+
+
+def broken_mark(store: Path) -> None:
+    (store / "store.toml").write_bytes(b"\xff = [")
+
+
+def odd_mark(store: Path) -> None:
+    (store / "store.toml").write_text('schema_version = "newest"\n')
+
+
+def empty_mark(store: Path) -> None:
+    (store / "store.toml").write_text("")
+
+
+def broken_catalog(store: Path) -> None:
+    for path in store.glob("catalog.sqlite*"):
+        path.unlink()
+    (store / "catalog.sqlite").write_bytes(b"no database at all" * 500)
+
+
+def lost_catalog(store: Path) -> None:
+    for path in store.glob("catalog.sqlite*"):
+        path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("harm", "found"),
+    [
+        (newer_mark, "of schema version 99; expected at most 1; hint: a newer Whence wrote it"),
+        (broken_mark, "store.toml, which cannot be read; expected schema_version = <number>"),
+        (odd_mark, "store.toml, which cannot be read"),
+        (empty_mark, "store.toml, which cannot be read"),
+        (broken_catalog, "whose catalog cannot be opened: "),
+        (lost_catalog, "whose catalog is lost"),
+    ],
+)
+def test_a_store_that_was_harmed_is_refused_in_one_line(
+    store: Path, harm: Callable[[Path], None], found: str
+) -> None:
+    harm(store)
+    assert found in refused(store)
+
+
+def test_a_catalog_that_a_newer_whence_migrated_is_refused_to_write(store: Path) -> None:
+    with Writer(store) as newer:
+        newer.con.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
+    with pytest.raises(StoreError, match="of schema version 99; expected at most 1"):
+        Writer(store)
+
+
+def test_lost_data_files_are_told_in_one_line(store: Path) -> None:
+    shutil.rmtree(store / "data")
+    with pytest.raises(
+        StoreError, match=r"^found .*which cannot be written: .*expected a whole store$"
+    ):
+        Writer(store)
+
+
+@pytest.mark.parametrize(
+    "name", ["it's", "a b", "fl*et[1]", "ü☃", "a?b#c%20", 'x"y;', "new\nline", "{a,b}", "fleet.db"]
+)
+def test_any_name_of_a_folder_is_only_a_name(_made_once: Path, tmp_path: Path, name: str) -> None:
+    store = shutil.copytree(_made_once, tmp_path / name)
+    with Writer(store) as writer:
+        writer.write(batch(decision_span()))
+    assert rows(store, "SELECT inputs FROM decisions") == [([71.5],)]
+
+
+def test_a_store_can_be_moved(store: Path, writer: Writer, tmp_path: Path) -> None:
+    writer.write(batch(decision_span()))
+    writer.close()
+    moved = store.rename(tmp_path / "elsewhere")
+    with Writer(moved) as again:
+        again.write(batch(decision_span()))
+    assert rows(moved, "SELECT inputs FROM decisions") == [([71.5],)] * 2
+
+
+def test_a_store_of_version_1_opens_and_takes_more(tmp_path: Path) -> None:
+    store = tmp_path / "fleet"
+    shutil.unpack_archive(FIRST, store)
+    before = rows(store, "SELECT temperature, valve, action FROM d_pump_stop")
+    assert before == [(71.5, "open", "run")]
+    with Writer(store) as writer:
+        assert schema_version(writer.con) == lake.SCHEMA_VERSION
+        writer.write(
+            batch(
+                decision_span(
+                    decision(inputs={"temperature": 99.0}, categoricals={"valve": "shut"})
+                )
+            )
+        )
+    assert rows(store, "SELECT temperature FROM d_pump_stop ORDER BY 1") == [(71.5,), (99.0,)]
+    assert rows(store, "SELECT label FROM outcomes") == [("failed",)]
+    assert len(rows(store, "FROM gates")) == 1
+
+
+def test_the_keys_folder_is_for_its_owner_only(store: Path) -> None:
+    assert (store / "keys").stat().st_mode & 0o777 == 0o700
+
+
+def test_threads_read_through_cursors_while_another_writes(store: Path, writer: Writer) -> None:
+    errors: list[Exception] = []
+    done = threading.Event()
+
+    def read(con: duckdb.DuckDBPyConnection) -> None:
+        try:
+            while not done.is_set():
+                con.sql("SELECT count(*), max(temperature) FROM d_pump_stop").fetchall()
+        except Exception as error:  # noqa: BLE001
+            errors.append(error)
+
+    writer.write(batch(decision_span()))
+    with lake.connect(store) as con:
+        threads = [threading.Thread(target=read, args=(lake.cursor(con),)) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        for number in range(10):
+            writer.write(
+                batch(decision_span(decision(inputs={"temperature": 1.0, f"x{number}": 1.0})))
+            )
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert errors == []
+
+
+def test_the_catalog_is_in_wal_mode_so_that_readers_do_not_stop_the_writer(store: Path) -> None:
+    with sqlite3.connect(store / "catalog.sqlite") as con:
+        assert con.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    con.close()
