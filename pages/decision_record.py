@@ -73,7 +73,7 @@ def provenance(story: Story) -> None:
             **_spec(explained.attributions),
             "Identity": f"{plain(stored.identity)}, {_ORIGINS.get(stored.origin, plain(stored.origin))}",
             "Received": f"{instant(stored.received_at)}, {_lag(stored)}",
-            "Clock": _clock(stored.decision, story.around.clock_uncertainty_us),
+            "Clock": _clock(stored.decision, stored.clock_uncertainty_us),
             "Sent by": _service(story.around),
         },
         alt="Where this decision and its explanation come from",

@@ -119,12 +119,12 @@ def _choices(commit: Commit) -> Mapping[str, tuple[str, ...]]:
 
 @st.cache_data(ttl=_FORGET, max_entries=128, show_spinner=False)
 def _story(commit: Commit, decision_id: str) -> Story | None:
-    con = _cursor(commit.store)
-    explained = explain(con, Path(commit.store), decision_id)
-    if explained is None:
-        return None
-    stored = explained.stored
-    around = read_surroundings.surroundings(con, stored)
+    with lake.reading(_cursor(commit.store)) as con:
+        explained = explain(con, Path(commit.store), decision_id)
+        if explained is None:
+            return None
+        stored = explained.stored
+        around = read_surroundings.surroundings(con, stored)
     parts = explained.attributions
     units = _by_feature(parts, "units")
     pushed = _by_feature(parts if parts and parts.adds_up else None, "phi")

@@ -1,4 +1,4 @@
-"""What every test runs under: hypothesis without deadlines, the same examples each time, no files left behind."""
+"""What every test runs under: the same examples each time, without deadlines, no files left behind."""
 
 from __future__ import annotations
 
@@ -13,7 +13,11 @@ from observability.store.write import Writer
 
 settings.register_profile("fixed", deadline=None, derandomize=True, database=None, max_examples=60)
 settings.register_profile(
-    "attack", deadline=None, database=None, max_examples=1500, suppress_health_check=list(HealthCheck)
+    "attack",
+    deadline=None,
+    database=None,
+    max_examples=1500,
+    suppress_health_check=list(HealthCheck),
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fixed"))
 

@@ -53,13 +53,17 @@ def decision_span(value: Decision | None = None, **fields: Any) -> Span:
 
 def outcome_span(about: Span, label: str = "failed", **fields: Any) -> Span:
     """The outcome of the decision whose span is given."""
-    outcome = Outcome(about.trace_id.hex(), about.span_id.hex(), label, "sensor", NOON + 3600 * 10**9, 1.0)
+    outcome = Outcome(
+        about.trace_id.hex(), about.span_id.hex(), label, "sensor", NOON + 3600 * 10**9, 1.0
+    )
     return span(encode_outcome(outcome), "decision.outcome", **fields)
 
 
 def group(spans: Iterable[Span], device: str = "pump-07", **attributes: Any) -> SpanGroup:
     """Spans of one device."""
-    resource = Resource(attributes=key_values({"device.id": device, "service.name": "pump", **attributes}))
+    resource = Resource(
+        attributes=key_values({"device.id": device, "service.name": "pump", **attributes})
+    )
     return SpanGroup(bare_envelope(ResourceSpans(resource=resource), ScopeSpans()), list(spans), [])
 
 
@@ -99,16 +103,25 @@ class Answer:
 
 
 def post(
-    url: str, body: Any, content_type: str = PROTOBUF, path: str = "/v1/traces", method: str = "POST", **headers: str
+    url: str,
+    body: Any,
+    content_type: str = PROTOBUF,
+    path: str = "/v1/traces",
+    method: str = "POST",
+    **headers: str,
 ) -> Answer:
     """Send one request; a body that is no bytes is sent in chunks. Header names have _ for -."""
     address = urlsplit(url)
     connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=30)
-    given = {"Content-Type": content_type} | {name.replace("_", "-"): value for name, value in headers.items()}
+    given = {"Content-Type": content_type} | {
+        name.replace("_", "-"): value for name, value in headers.items()
+    }
     try:
         connection.request(method, path, body, given, encode_chunked=not isinstance(body, bytes))
         response = connection.getresponse()
-        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())
+        return Answer(
+            response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
+        )
     finally:
         connection.close()
 

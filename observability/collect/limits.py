@@ -52,18 +52,18 @@ def _check_value(limits: Limits, name: str, value: Any, depth: int) -> None:
             raise InvalidSpan(f"{len(value)} bytes in {name[:80]}", f"at most {limits.value_bytes}")
     elif isinstance(value, list | dict):
         if depth == 0:
-            raise InvalidSpan(f"{name[:80]} nested deeper", f"at most {limits.nesting} levels")
+            raise InvalidSpan(f"too many levels in {name[:80]}", f"at most {limits.nesting}")
         if len(value) > limits.items_per_value:
             raise InvalidSpan(
                 f"{len(value)} items in {name[:80]}", f"at most {limits.items_per_value}"
             )
-        types = set(map(type, value))
-        if types <= {float, int} or (types == {str} and max(map(len, value)) <= limits.value_bytes):
+        names, items = (value, list(value.values())) if isinstance(value, dict) else ((), value)
+        for key in names:
+            _check_name(limits, key)
+        types = set(map(type, items))
+        if types <= {float, int} or (types == {str} and max(map(len, items)) <= limits.value_bytes):
             return
-        if isinstance(value, dict):
-            for key in value:
-                _check_name(limits, key)
-        for item in value.values() if isinstance(value, dict) else value:
+        for item in items:
             _check_value(limits, name, item, depth - 1)
 
 

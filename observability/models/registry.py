@@ -25,21 +25,14 @@ from observability.store.schema import arrow_table
 from traces import ModelVersion
 from traces.errors import ModelError
 
-_COLUMNS = (
-    "name, version, digest, artifact, features, link, threshold, received_at, "
-    "reference_id, row_count, device_count, first_at, last_at"
-)
-_REGISTERED = """
-SELECT m.name, m.version, m.digest, m.artifact, m.features, m.link, m.threshold, m.received_at,
-    r.reference_id, r.row_count, r.device_count, r.first_at, r.last_at
-FROM models m
-LEFT JOIN (
-    SELECT * FROM model_references
-    QUALIFY row_number() OVER (PARTITION BY name, version, digest ORDER BY received_at DESC) = 1
-) r USING (name, version, digest)
-WHERE ($name IS NULL OR m.name = $name) AND ($version IS NULL OR m.version = $version)
-    AND ($digest IS NULL OR m.digest = $digest)
-ORDER BY m.name, m.received_at, m.version, m.digest
+# Read whole and narrowed here: these tables are tiny, and a filter in DuckLake costs 10 ms of pruning.
+_MODELS = """
+SELECT name, version, digest, artifact, features, link, threshold, received_at
+FROM models ORDER BY name, received_at, version, digest
+"""
+_REFERENCES = """
+SELECT name, version, digest, reference_id, row_count, device_count, first_at, last_at
+FROM model_references ORDER BY received_at
 """
 
 
@@ -127,10 +120,16 @@ def registered(
     digest: str | None = None,
 ) -> tuple[RegisteredModel, ...]:
     """All registered models, by name and time of registration; None asks nothing."""
-    asked = {"name": name, "version": version, "digest": digest}
-    rows = con.execute(_REGISTERED, asked).fetchall()
-    names = _COLUMNS.split(", ")
-    return tuple(_registered(dict(zip(names, row, strict=True)), store) for row in rows)
+    rows = con.execute(_REFERENCES).fetchall()
+    references = {
+        row[:3]: Reference(row[3], row[4], row[5], _utc(row[6]), _utc(row[7])) for row in rows
+    }
+    asked = (name, version, digest)
+    return tuple(
+        _registered(row, references.get(row[:3]), store)
+        for row in con.execute(_MODELS).fetchall()
+        if all(wanted in (None, given) for wanted, given in zip(asked, row[:3], strict=True))
+    )
 
 
 def why_absent(con: duckdb.DuckDBPyConnection, store: Path, version: ModelVersion) -> str:
@@ -229,26 +228,18 @@ def _reference_row(key: ModelVersion, reference: Reference) -> Mapping[str, Any]
     }
 
 
-def _registered(row: Mapping[str, Any], store: Path) -> RegisteredModel:
-    reference = None
-    if row["reference_id"] is not None:
-        reference = Reference(
-            row["reference_id"],
-            row["row_count"],
-            row["device_count"],
-            _utc(row["first_at"]),
-            _utc(row["last_at"]),
-        )
+def _registered(row: tuple[Any, ...], reference: Reference | None, store: Path) -> RegisteredModel:
+    name, version, digest, artifact, features, link, threshold, registered_at = row
     return RegisteredModel(
-        version=ModelVersion(row["name"], row["version"], row["digest"]),
-        artifact=row["artifact"],
-        artifact_path=artifact_path(store, row["digest"]),
-        features=tuple(Feature(f["name"], f["unit"], tuple(f["levels"])) for f in row["features"]),
-        link=row["link"],
-        threshold=row["threshold"],
+        version=ModelVersion(name, version, digest),
+        artifact=artifact,
+        artifact_path=artifact_path(store, digest),
+        features=tuple(Feature(f["name"], f["unit"], tuple(f["levels"])) for f in features),
+        link=link,
+        threshold=threshold,
         reference=reference,
         reference_path=reference_path(store, reference.reference_id) if reference else None,
-        registered_at=row["received_at"].astimezone(UTC),
+        registered_at=registered_at.astimezone(UTC),
     )
 
 

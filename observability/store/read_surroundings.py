@@ -21,13 +21,6 @@ _NEAR_DAYS = (1, 30, 4000)
 """How far in decided_at to look, in days: the first stretch that suffices is taken. Files and row
 groups outside of it are not read, so that a large store answers as a small one does."""
 
-_ROW = """
-SELECT layout_id, resource_id, clock_uncertainty_us
-FROM decisions
-WHERE received_at = $received_at AND device_id = $device AND decision_id = $id
-LIMIT 1
-"""
-
 _NEIGHBOURS = """
 SELECT
     max((decided_at, decision_id)) FILTER ((decided_at, decision_id) < ($at, $id)) AS previous,
@@ -86,7 +79,6 @@ class Surroundings:
     next: Neighbour | None
     usual: Mapping[str, Usual]
     resource: Mapping[str, str]
-    clock_uncertainty_us: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,16 +95,13 @@ class InputRow:
 
 def surroundings(con: duckdb.DuckDBPyConnection, stored: StoredDecision) -> Surroundings:
     """What lies around a stored decision."""
-    key = {"device": stored.device_id, "id": stored.decision_id}
-    row = one(con, _ROW, {**key, "received_at": stored.received_at})
     near = _near(con, stored)
-    resource = one(con, _RESOURCE, {"resource": row.get("resource_id")})
+    resource = one(con, _RESOURCE, {"resource": stored.resource_id})
     return Surroundings(
         previous=_neighbour(near["previous"]),
         next=_neighbour(near["next"]),
-        usual=_usual(con, stored, row.get("layout_id")),
+        usual=_usual(con, stored),
         resource=resource.get("attributes") or {},
-        clock_uncertainty_us=row.get("clock_uncertainty_us"),
     )
 
 
@@ -150,14 +139,12 @@ def _near(con: duckdb.DuckDBPyConnection, stored: StoredDecision) -> dict[str, A
     return found
 
 
-def _usual(
-    con: duckdb.DuckDBPyConnection, stored: StoredDecision, layout: str | None
-) -> dict[str, Usual]:
+def _usual(con: duckdb.DuckDBPyConnection, stored: StoredDecision) -> dict[str, Usual]:
     """Percentiles over the last decisions before this one, as known when this one arrived."""
     names = list(stored.decision.inputs)
     asked = {
         "type": stored.decision.type,
-        "layout": layout,
+        "layout": stored.layout_id,
         "at": stored.decided_at,
         "received_at": stored.received_at,
         "last": USUAL_DECISIONS,

@@ -35,17 +35,23 @@ class StoredDecision:
     origin: str
     decision: Decision
     outcomes: tuple[KnownOutcome, ...]
+    layout_id: str = ""
+    resource_id: str = ""
+    clock_uncertainty_us: int | None = None
 
 
 def stored_decision(con: duckdb.DuckDBPyConnection, decision_id: str) -> StoredDecision | None:
-    """The decision of this id, with its outcomes in the order in which they became known; None if not stored."""
+    """The decision of this id, its outcomes in the order in which they became known; None if not stored.
+
+    Of an id that several devices claim, the decision stored first.
+    """
     row = first_row(
-        con,
-        "SELECT decisions.*, names, categorical_names FROM decisions LEFT JOIN layouts USING (layout_id) WHERE decision_id = ?",
-        [decision_id],
+        con, "SELECT * FROM decisions WHERE decision_id = ? ORDER BY received_at", [decision_id]
     )
     if row is None:
         return None
+    layouts = con.execute("SELECT layout_id, names, categorical_names FROM layouts").fetchall()
+    names = next((layout[1:] for layout in layouts if layout[0] == row["layout_id"]), ([], []))
     outcomes = con.execute(
         "SELECT label, value, source, observed_at, received_at FROM outcomes"
         " WHERE decision_id = ? AND device_id = ? ORDER BY received_at, observed_at",
@@ -58,8 +64,11 @@ def stored_decision(con: duckdb.DuckDBPyConnection, decision_id: str) -> StoredD
         received_at=row["received_at"],
         identity=row["identity"],
         origin=row["origin"],
-        decision=stored_decision_value(row),
+        decision=stored_decision_value({**row, "names": names[0], "categorical_names": names[1]}),
         outcomes=tuple(KnownOutcome(*outcome) for outcome in outcomes),
+        layout_id=row["layout_id"],
+        resource_id=row["resource_id"],
+        clock_uncertainty_us=row["clock_uncertainty_us"],
     )
 
 

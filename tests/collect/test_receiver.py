@@ -5,9 +5,9 @@ from __future__ import annotations
 import gzip
 import http.client
 import io
-import itertools
 import json
 import os
+import shutil
 import socket
 import threading
 import zlib
@@ -27,6 +27,7 @@ from tests.spans import (
     PROTOBUF,
     Answer,
     counts,
+    decision,
     decision_span,
     group,
     json_body,
@@ -36,6 +37,7 @@ from tests.spans import (
     rows,
     span,
 )
+from traces.codec import encode_decision
 
 LIMITS = Limits(body_bytes=100_000, message_bytes=200_000, spans_per_request=50)
 
@@ -65,10 +67,20 @@ def message(answer: Answer) -> str:
 def test_protobuf_and_json_are_stored_and_answered_in_kind(store: Path, url: str) -> None:
     first, second = decision_span(), decision_span()
     one = post(url, protobuf_body(group([first, outcome_span(first)])))
-    two = post(url, json_body(group([second, span({"http.route": "/"})])), "Application/JSON; charset=utf-8")
+    two = post(
+        url,
+        json_body(group([second, span({"http.route": "/"})])),
+        "Application/JSON; charset=utf-8",
+    )
     assert (one.status, one.headers["content-type"], one.body) == (200, PROTOBUF, b"")
     assert (two.status, two.headers["content-type"], two.json) == (200, JSON, {})
-    assert counts(store) == {"decisions": 2, "outcomes": 1, "spans": 1, "layouts": 1, "resources": 1}
+    assert counts(store) == {
+        "decisions": 2,
+        "outcomes": 1,
+        "spans": 1,
+        "layouts": 1,
+        "resources": 1,
+    }
 
 
 def test_an_empty_request_is_a_success_and_stores_nothing(store: Path, url: str) -> None:
@@ -123,10 +135,10 @@ def test_what_is_refused_is_refused_with_its_status_and_a_reason(
 
 
 @pytest.fixture(scope="module")
-def shared(_made_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, str]]:
+def shared(
+    _made_once: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Path, str]]:
     """One receiver for all requests that store nothing."""
-    import shutil
-
     store = shutil.copytree(_made_once, tmp_path_factory.mktemp("shared") / "fleet")
     with serving(store, limits=LIMITS) as base:
         yield store, base
@@ -176,23 +188,24 @@ def test_gzip_is_read_in_one_piece_in_chunks_and_in_members(store: Path, url: st
 
 def test_a_bomb_without_a_length_is_stopped_while_it_streams(shared: tuple[Path, str]) -> None:
     compressor = zlib.compressobj(9, zlib.DEFLATED, 31)
-    sent = itertools.count()
 
     def bomb() -> Iterator[bytes]:
-        for _ in range(2000):
-            next(sent)
+        for _ in range(60):
             yield compressor.compress(bytes(1 << 20)) + compressor.flush(zlib.Z_SYNC_FLUSH)
 
-    try:
-        answer = post(shared[1], bomb(), Content_Encoding="gzip", Transfer_Encoding="chunked")
-        assert answer.status == 413
-    except (BrokenPipeError, ConnectionResetError):
-        assert next(sent) < 2000
+    answer = post(shared[1], bomb(), Content_Encoding="gzip", Transfer_Encoding="chunked")
+    assert answer.status == 413
     assert post(shared[1], b"{}", JSON).status == 200
 
 
-def test_good_spans_are_stored_and_the_bad_counted_and_kept_with_their_reason(store: Path, url: str) -> None:
-    bad = [span({"decision.type": "pump.stop"}), span({}, end_time_unix_nano=1), span({}, trace_id=b"short")]
+def test_good_spans_are_stored_and_the_bad_counted_and_kept_with_their_reason(
+    store: Path, url: str
+) -> None:
+    bad = [
+        span({"decision.type": "pump.stop"}),
+        span({}, end_time_unix_nano=1),
+        span({}, trace_id=b"short"),
+    ]
     for content_type, sent in (
         (PROTOBUF, protobuf_body(group([decision_span(), *bad]))),
         (JSON, json_body(group([decision_span(), *bad]))),
@@ -211,7 +224,9 @@ def test_good_spans_are_stored_and_the_bad_counted_and_kept_with_their_reason(st
     }
 
 
-def test_only_so_much_of_a_rejected_span_is_kept_and_its_reason_is_one_line(store: Path, url: str) -> None:
+def test_only_so_much_of_a_rejected_span_is_kept_and_its_reason_is_one_line(
+    store: Path, url: str
+) -> None:
     huge = span({"decision.type": "x\n" * 30_000, "a\nb": "c"}, name="\n")
     post(url, protobuf_body(group([huge])))
     ((reason, size),) = rows(store, "SELECT reason, octet_length(raw) FROM rejects")
@@ -220,7 +235,9 @@ def test_only_so_much_of_a_rejected_span_is_kept_and_its_reason_is_one_line(stor
     assert size <= 65536
 
 
-def test_a_decision_without_a_device_is_rejected_but_another_span_is_kept(store: Path, url: str) -> None:
+def test_a_decision_without_a_device_is_rejected_but_another_span_is_kept(
+    store: Path, url: str
+) -> None:
     nameless = group([decision_span(), span({})])
     nameless.envelope.resource.ClearField("attributes")
     answer = post(url, json_body(nameless), JSON)
@@ -229,7 +246,9 @@ def test_a_decision_without_a_device_is_rejected_but_another_span_is_kept(store:
     assert "device.id" in rows(store, "SELECT reason FROM rejects")[0][0]
 
 
-def test_a_resource_that_cannot_be_stored_rejects_its_spans_and_no_others(store: Path, url: str) -> None:
+def test_a_resource_that_cannot_be_stored_rejects_its_spans_and_no_others(
+    store: Path, url: str
+) -> None:
     groups = group([decision_span()], "a\0b"), group([decision_span()], "good", blob="x" * 70_000)
     answer = post(url, protobuf_body(*groups, group([decision_span()], "good")))
     assert ExportTraceServiceResponse.FromString(answer.body).partial_success.rejected_spans == 2
@@ -238,10 +257,11 @@ def test_a_resource_that_cannot_be_stored_rejects_its_spans_and_no_others(store:
 
 
 def test_a_poisonous_span_does_not_stop_its_neighbours(store: Path, url: str) -> None:
-    from traces.codec import encode_decision
-    from tests.spans import decision
-
-    for poison in ({"decision.type": "a\0b"}, {"decision.action": "\0"}, {"decision.model.name": "\0"}):
+    for poison in (
+        {"decision.type": "a\0b"},
+        {"decision.action": "\0"},
+        {"decision.model.name": "\0"},
+    ):
         spans = [decision_span(), span(encode_decision(decision()) | poison, "x")]
         answer = post(url, json_body(group(spans)), JSON)
         assert answer.json["partialSuccess"]["rejectedSpans"] == "1"
@@ -289,7 +309,9 @@ def together(url: str, bodies: list[bytes]) -> list[Answer]:
 
 
 def test_many_senders_at_once_lose_nothing(store: Path, url: str) -> None:
-    bodies = [protobuf_body(group([decision_span() for _ in range(10)], f"d{n % 7}")) for n in range(40)]
+    bodies = [
+        protobuf_body(group([decision_span() for _ in range(10)], f"d{n % 7}")) for n in range(40)
+    ]
     assert {answer.status for answer in together(url, bodies + bodies[:10])} == {200}
     assert count(store) == 400
 
@@ -321,19 +343,28 @@ def test_a_connection_is_kept_for_the_next_request(store: Path, url: str) -> Non
 INVALID = Path(__file__).parents[1] / "invalid"
 
 
-@pytest.mark.parametrize("path", sorted(INVALID.glob("span_*.json")), ids=lambda path: path.stem)
-def test_each_kind_of_bad_span_is_rejected_with_its_reason(store: Path, url: str, path: Path) -> None:
-    case = json.loads(path.read_text(encoding="utf-8"))
-    answer = post(url, json.dumps(case["body"]).encode(), JSON)
-    assert answer.status == 200
-    assert answer.json["partialSuccess"] == {"rejectedSpans": "1", "errorMessage": case["reason"]}
-    assert rows(store, "SELECT reason FROM rejects") == [(case["reason"],)]
+def test_each_kind_of_bad_span_is_rejected_with_its_reason(store: Path, url: str) -> None:
+    cases = {
+        path.name: json.loads(path.read_bytes()) for path in sorted(INVALID.glob("span_*.json"))
+    }
+    for name, case in cases.items():
+        answer = post(url, json.dumps(case["body"]).encode(), JSON)
+        assert answer.status == 200, name
+        assert answer.json["partialSuccess"] == {
+            "rejectedSpans": "1",
+            "errorMessage": case["reason"],
+        }, name
+    stored = {reason for (reason,) in rows(store, "SELECT reason FROM rejects")}
+    assert stored == {case["reason"] for case in cases.values()}
+    assert counts(store).keys() == {"rejects", "resources"}
 
 
 @pytest.mark.parametrize("path", sorted(INVALID.glob("body_*")), ids=lambda path: path.name)
 def test_each_kind_of_bad_body_is_refused(shared: tuple[Path, str], path: Path) -> None:
     content_type = PROTOBUF if path.suffix == ".bin" else JSON
-    encoding = {"Content_Encoding": "gzip"} if ".gz" in path.suffixes or path.suffix == ".gz" else {}
+    encoding = (
+        {"Content_Encoding": "gzip"} if ".gz" in path.suffixes or path.suffix == ".gz" else {}
+    )
     answer = post(shared[1], path.read_bytes(), content_type, **encoding)
     assert answer.status == 400
     assert message(answer).startswith("found ")
@@ -342,7 +373,10 @@ def test_each_kind_of_bad_body_is_refused(shared: tuple[Path, str], path: Path) 
 
 def test_a_body_of_exactly_the_limit_is_read(shared: tuple[Path, str]) -> None:
     assert post(shared[1], b"{}".ljust(100_000), JSON).status == 200
-    assert post(shared[1], gzip.compress(b"{}".ljust(200_000)), JSON, Content_Encoding="gzip").status == 200
+    assert (
+        post(shared[1], gzip.compress(b"{}".ljust(200_000)), JSON, Content_Encoding="gzip").status
+        == 200
+    )
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb") as file:
         file.write(b"{}".ljust(200_000))

@@ -16,7 +16,9 @@ from observability.store.write import Writer
 from tests.spans import JSON, batch, decision_span, post, rows, span
 from traces.errors import InvalidPayload, StoreError
 
-MODEL = pl.DataFrame({"name": ["guard"], "version": ["1"], "digest": ["sha256:0"], "threshold": [0.5]})
+MODEL = pl.DataFrame(
+    {"name": ["guard"], "version": ["1"], "digest": ["sha256:0"], "threshold": [0.5]}
+)
 
 
 def models(store: Path) -> list[tuple]:
@@ -47,15 +49,22 @@ def test_a_batch_larger_than_a_request_may_be_is_handed_over(store: Path) -> Non
 
 
 def test_only_the_token_opens_the_door(store: Path) -> None:
-    body = pack({name: table for name, table in batch(decision_span()).items()})
+    body = pack(batch(decision_span()))
     with serving(store) as url:
         owner = json.loads((store / "writer.json").read_text())
         assert owner["url"] == url
-        for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Bearer {owner['token']}x"}):
+        for given in (
+            {},
+            {"Authorization": "Bearer wrong"},
+            {"Authorization": f"Bearer {owner['token']}x"},
+        ):
             answer = post(url, body, "application/zip", "/whence/append", **given)
             assert (answer.status, answer.headers["content-type"]) == (401, JSON)
         good = {"Authorization": f"Bearer {owner['token']}"}
-        assert post(url, body, "application/zip", "/whence/append", **good, Host="evil.example").status == 403
+        assert (
+            post(url, body, "application/zip", "/whence/append", **good, Host="evil.example").status
+            == 403
+        )
         assert post(url, b"no zip", "application/zip", "/whence/append", **good).status == 400
         assert rows(store, "SELECT count(*) FROM decisions") == [(0,)]
         assert post(url, body, "application/zip", "/whence/append", **good).status == 200
@@ -68,7 +77,9 @@ def test_the_address_of_the_owner_is_for_its_user_only(store: Path) -> None:
 
 
 def test_an_address_left_by_a_killed_process_does_not_stop_a_writer(store: Path) -> None:
-    (store / "writer.json").write_text(json.dumps({"url": "http://127.0.0.1:9", "pid": 1, "token": "t"}))
+    (store / "writer.json").write_text(
+        json.dumps({"url": "http://127.0.0.1:9", "pid": 1, "token": "t"})
+    )
     assert append(store, {"models": MODEL}).stored == {"models": 1}
 
 
@@ -76,7 +87,9 @@ def test_an_owner_that_does_not_listen_yet_is_waited_for(store: Path) -> None:
     with Writer(store) as owner:
         owner.publish("http://127.0.0.1:9")
         results: list[object] = []
-        waiting = threading.Thread(target=lambda: results.append(append(store, {"models": MODEL}).stored))
+        waiting = threading.Thread(
+            target=lambda: results.append(append(store, {"models": MODEL}).stored)
+        )
         waiting.start()
         time.sleep(0.3)
         assert waiting.is_alive()

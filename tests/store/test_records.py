@@ -151,7 +151,16 @@ def test_decoding_never_raises_and_accounts_for_every_span(spans: list[Span], de
 
 
 def test_attributes_as_text_are_json_and_bytes_are_base64() -> None:
-    attributes = {"s": "text", "i": 7, "d": 0.5, "f": True, "n": None, "b": b"\xff", "l": [1, b"\xff"], "m": {"k": "é"}}
+    attributes = {
+        "s": "text",
+        "i": 7,
+        "d": 0.5,
+        "f": True,
+        "n": None,
+        "b": b"\xff",
+        "l": [1, b"\xff"],
+        "m": {"k": "é"},
+    }
     row = only_row(span(attributes), "spans")
     assert dict(row["attributes"]) == {
         "s": "text", "i": "7", "d": "0.5", "f": "true", "n": "null", "b": "/w==", "l": '[1, "/w=="]', "m": '{"k": "é"}'

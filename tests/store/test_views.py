@@ -90,7 +90,7 @@ def test_types_that_make_one_view_name_have_two_views(store: Path, writer: Write
         write(writer, decision(name, inputs={"number": float(number)}))
         write(writer, decision("later", inputs={f"n{number}": 0.0}))
     seen: dict[str, list[Any]] = {
-        view: rows(store, f'SELECT DISTINCT number FROM "{view}"')  # noqa: S608
+        view: rows(store, f'SELECT DISTINCT number FROM "{view}"')
         for view in views(store) - {"d_later"}
     }
     assert sorted(seen.values()) == [[(float(number),)] for number in range(len(types))]

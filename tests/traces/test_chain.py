@@ -19,7 +19,9 @@ ENVELOPE = bare_envelope(ResourceSpans(), ScopeSpans())
 
 
 def digest(attributes: Mapping[str, Any], name: str = "n", start: int = 1, end: int = 2) -> str:
-    return span_digest(b"t" * 16, b"s" * 8, name, start, end, canonical_attributes(attributes)).hex()
+    return span_digest(
+        b"t" * 16, b"s" * 8, name, start, end, canonical_attributes(attributes)
+    ).hex()
 
 
 def digest_of(span: Span) -> bytes:
