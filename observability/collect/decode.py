@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -41,9 +42,9 @@ class Decoded:
         """Put a row to its table."""
         self.rows.setdefault(table, []).append(row)
 
-    def batch(self) -> dict[str, pa.Table]:
-        """The rows as Arrow tables."""
-        return {name: arrow_table(name, rows) for name, rows in self.rows.items()}
+    def batch(self, received_at: datetime | None = None) -> dict[str, pa.Table]:
+        """The rows as Arrow tables, received then (UTC), or when they are written."""
+        return {name: arrow_table(name, rows, received_at) for name, rows in self.rows.items()}
 
 
 def decode(

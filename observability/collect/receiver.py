@@ -13,7 +13,9 @@ import logging
 import zlib
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import asdict
+from datetime import UTC, datetime
 
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
@@ -26,11 +28,14 @@ from observability.collect.batcher import Batcher, NotDurable, QueueFull
 from observability.collect.decode import decode
 from observability.collect.limits import Limits
 from observability.store.append import unpack
-from traces.errors import InvalidPayload
+from observability.store.write import Batch, Receipt, Writer
+from traces.errors import InvalidPayload, StoreError
 from traces.otlp import SpanGroup, decode_protobuf
 from traces.otlp_json import decode_json
 
 TRACES_PATH = "/v1/traces"
+CLOCK_PATH = "/whence/clock"
+RECEIVED_AT = "Whence-Received-At"
 UNVERIFIED = "unverified"
 _log = logging.getLogger("whence.collect")
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
@@ -52,11 +57,14 @@ class _Refused(Exception):
 class Receiver:
     """Takes spans and handed-over rows and answers when they are durable.
 
-    `refused` counts answers other than success by status code since the start.
+    `refused` counts answers other than success by status code since the start. Who has the writer's
+    token may hand over rows, and may say when spans were received: so recorded time comes in.
     """
 
-    def __init__(self, batcher: Batcher, token: str, limits: Limits | None = None) -> None:
-        self._batcher = batcher
+    def __init__(
+        self, batcher: Batcher, writer: Writer, token: str, limits: Limits | None = None
+    ) -> None:
+        self._batcher, self._writer = batcher, writer
         self._token = token
         self._limits = limits or Limits()
         self.refused: Counter[int] = Counter()
@@ -70,8 +78,9 @@ class Receiver:
                 raise _Refused(
                     415, f"found content type {content_type!r}; expected {_PROTOBUF} or {_JSON}"
                 )
+            received_at = self._received_at(request)
             body = await self._body(request, self._limits.body_bytes)
-            return await self._store(body, content_type)
+            return await self._store(body, content_type, received_at)
         except _Refused as refusal:
             return self._answer(refusal, content_type)
         except ClientDisconnect:
@@ -81,11 +90,9 @@ class Receiver:
         """Store rows that another process of this machine hands over, with the writer's token."""
         try:
             _check_host(request)
-            given = request.headers.get("authorization", "").removeprefix("Bearer ")
-            if not hmac.compare_digest(given.encode(), self._token.encode()):
-                raise _Refused(401, "found no valid token; expected that of writer.json")
+            self._check_token(request)
             body = await self._body(request, self._limits.message_bytes)
-            batch = await asyncio.to_thread(unpack, body)
+            batch = await asyncio.to_thread(unpack, body, self._writer.now())
             receipt = await asyncio.wrap_future(self._submit(batch, len(body)))
         except _Refused as refusal:
             return self._answer(refusal, _JSON)
@@ -96,7 +103,20 @@ class Receiver:
             return self._answer(_Refused(status, str(error)), _JSON)
         return Response(json.dumps(asdict(receipt)), media_type=_JSON)
 
-    async def _store(self, body: bytes, content_type: str) -> Response:
+    async def keep_time(self, request: Request) -> Response:
+        """Let the store keep real or recorded time from now on."""
+        try:
+            _check_host(request)
+            self._check_token(request)
+            kind = (await self._body(request, 64)).decode(errors="replace")
+            await asyncio.to_thread(self._writer.keep_time, kind)
+        except _Refused as refusal:
+            return self._answer(refusal, _JSON)
+        except StoreError as error:
+            return self._answer(_Refused(409, str(error)), _JSON)
+        return Response("{}", media_type=_JSON)
+
+    async def _store(self, body: bytes, content_type: str, received_at: datetime) -> Response:
         try:
             groups = await asyncio.to_thread(_DECODERS[content_type], body)
         except InvalidPayload as error:
@@ -110,7 +130,7 @@ class Receiver:
             decode, groups, origin="otlp", identity=UNVERIFIED, limits=self._limits
         )
         if decoded.rows:
-            batch = await asyncio.to_thread(decoded.batch)
+            batch = await asyncio.to_thread(decoded.batch, received_at)
             try:
                 await asyncio.wrap_future(self._submit(batch, len(body)))
             except NotDurable as error:
@@ -121,7 +141,24 @@ class Receiver:
             answer.partial_success.error_message = decoded.reasons[0]
         return _response(answer, content_type, 200)
 
-    def _submit(self, batch, size: int):
+    def _received_at(self, request: Request) -> datetime:
+        given = request.headers.get(RECEIVED_AT)
+        if given is None:
+            return self._writer.now()
+        self._check_token(request)
+        try:
+            return datetime.fromisoformat(given).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise _Refused(
+                400, f"found {RECEIVED_AT} {given!r}; expected ISO 8601 with Z"
+            ) from error
+
+    def _check_token(self, request: Request) -> None:
+        given = request.headers.get("authorization", "").removeprefix("Bearer ")
+        if not hmac.compare_digest(given.encode(), self._token.encode()):
+            raise _Refused(401, "found no valid token; expected that of writer.json")
+
+    def _submit(self, batch: Batch, size: int) -> Future[Receipt]:
         try:
             return self._batcher.submit(batch, size)
         except QueueFull as error:

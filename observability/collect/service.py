@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from observability.collect.batcher import Batcher
 from observability.collect.limits import Limits
-from observability.collect.receiver import TRACES_PATH, Receiver
+from observability.collect.receiver import CLOCK_PATH, TRACES_PATH, Receiver
 from observability.store.append import APPEND_PATH
 from observability.store.write import Writer
 from traces.device.clock import Clock
@@ -36,6 +36,7 @@ class Service:
         return [
             Route(TRACES_PATH, self._traces, methods=["POST"]),
             Route(APPEND_PATH, self._append, methods=["POST"]),
+            Route(CLOCK_PATH, self._keep_time, methods=["POST"]),
         ]
 
     @contextlib.contextmanager
@@ -46,7 +47,7 @@ class Service:
         """
         with Writer(self._store, self._clock) as writer:
             batcher = Batcher(writer, self._limits.queue_bytes)
-            self._receiver = Receiver(batcher, writer.publish(self._url), self._limits)
+            self._receiver = Receiver(batcher, writer, writer.publish(self._url), self._limits)
             try:
                 yield
             finally:
@@ -57,3 +58,8 @@ class Service:
 
     async def _append(self, request: Request) -> Response:
         return await self._receiver.append(request) if self._receiver else Response(status_code=503)
+
+    async def _keep_time(self, request: Request) -> Response:
+        return (
+            await self._receiver.keep_time(request) if self._receiver else Response(status_code=503)
+        )

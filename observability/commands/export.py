@@ -21,7 +21,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the selection; exit 1 where it is empty. Raises WrongUse, StoreError or TraceFileError."""
     output = Path(arguments.output)
     if output.suffix != ".jsonl":
-        raise WrongUse(f"output {output}", "a name that ends in .jsonl", "OTLP JSON lines is the form written")
+        raise WrongUse(
+            f"output {output}", "a name that ends in .jsonl", "OTLP JSON lines is the form written"
+        )
     with observability.connect(arguments.store) as con:
         at: datetime = now(con)
         selection = Selection(

@@ -40,9 +40,9 @@ def run(arguments: argparse.Namespace) -> int:
             progress.update(size)
             spans = sum(len(group.spans) for group in waiting)
             if spans >= _SPANS_PER_COMMIT or waiting_bytes >= _BYTES_PER_COMMIT:
-                total += _store(store, waiting)
+                total.update(_store(store, waiting))
                 waiting, waiting_bytes = [], 0
-        total += _store(store, waiting)
+        total.update(_store(store, waiting))
         progress.close()
     _report(total, json_=arguments.json)
     return 1 if total["rejects"] or total["conflicts"] else 0

@@ -13,12 +13,16 @@ import observability
 from observability.store.write import Writer
 from traces.errors import WrongUse
 
+_PORTS = 65536
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Check what can be checked, then become the server. Raises WrongUse or StoreError."""
     app = Path(observability.__file__).parent.parent / "app.py"
     if not app.is_file():
-        raise WrongUse("an installed package without app.py", "a checkout", "run `whence serve` from a clone")
+        raise WrongUse(
+            "an installed package without app.py", "a checkout", "run `whence serve` from a clone"
+        )
     _check_address(arguments.host, arguments.port)
     store = Path(arguments.store).resolve()
     Writer(store).close()
@@ -46,9 +50,13 @@ def _check_address(host: str, port: int) -> None:
             "other addresses need device credentials, which this version does not have",
         )
     try:
+        if not 0 <= port < _PORTS:
+            raise OSError(f"ports are 0 to {_PORTS - 1}")
         socket.create_server((host, port), family=_family(host)).close()
-    except (OSError, OverflowError) as error:
-        raise WrongUse(f"port {port}, which cannot be had: {error}", "a free port", "--port 8502") from error
+    except OSError as error:
+        raise WrongUse(
+            f"port {port}, which cannot be had: {error}", "a free port", "--port 8502"
+        ) from error
 
 
 def _is_loopback(host: str) -> bool:

@@ -24,7 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
             if answer is None:
                 return 0
             if arguments.json:
-                rows = [dict(zip(answer.columns, row, strict=True)) for row in answer.fetchall()]
+                names = _distinct(answer.columns)
+                rows = [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
                 print(json.dumps(_as_json(rows), ensure_ascii=False))
             elif arguments.csv:
                 writer = csv.writer(sys.stdout, lineterminator="\n")
@@ -39,6 +40,17 @@ def run(arguments: argparse.Namespace) -> int:
                 "`whence sql 'SHOW TABLES'` lists what there is; the store is open to read only",
             ) from error
     return 0
+
+
+def _distinct(names: list[str]) -> list[str]:
+    """Column names, with a number behind one that an earlier column has: an object has each name once."""
+    out: list[str] = []
+    for name in names:
+        number, free = 2, name
+        while free in out:
+            number, free = number + 1, f"{name}_{number}"
+        out.append(free)
+    return out
 
 
 def _as_cell(value: Any) -> Any:

@@ -9,6 +9,7 @@ import json
 import time
 import zipfile
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -59,13 +60,15 @@ def pack(batch: Batch) -> bytes:
     return body.getvalue()
 
 
-def unpack(body: bytes) -> dict[str, pa.Table]:
-    """The inverse of `pack`. Raises InvalidPayload."""
+def unpack(body: bytes, received_at: datetime | None = None) -> dict[str, pa.Table]:
+    """The inverse of `pack`, the rows received then (UTC). Raises InvalidPayload."""
     try:
         with zipfile.ZipFile(io.BytesIO(body)) as archive:
             return {
                 name.removesuffix(".arrow"): _table(
-                    name.removesuffix(".arrow"), pa.ipc.open_file(archive.read(name)).read_all()
+                    name.removesuffix(".arrow"),
+                    pa.ipc.open_file(archive.read(name)).read_all(),
+                    received_at,
                 )
                 for name in archive.namelist()
             }
@@ -73,11 +76,13 @@ def unpack(body: bytes) -> dict[str, pa.Table]:
         raise InvalidPayload("a body that is no batch", "a zip of Arrow files") from error
 
 
-def _table(name: str, frame: pl.DataFrame | pa.Table) -> pa.Table:
+def _table(
+    name: str, frame: pl.DataFrame | pa.Table, received_at: datetime | None = None
+) -> pa.Table:
     if name not in KEYS:
         raise InvalidPayload(f"table {name!r}", "one of " + ", ".join(KEYS))
     rows = frame.to_dicts() if isinstance(frame, pl.DataFrame) else frame.to_pylist()
-    return arrow_table(name, rows)
+    return arrow_table(name, rows, received_at)
 
 
 def _hand_over(owner: Mapping[str, str], batch: Batch) -> Receipt:

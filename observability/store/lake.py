@@ -24,6 +24,9 @@ ALIAS = "fleet"
 _EXTENSIONS = ("sqlite_scanner", "ducklake")
 _MARK = "store.toml"
 _CATALOG = "catalog.sqlite"
+_FOLDERS = ("data", "models", "references", "keys")
+_OURS = {*_FOLDERS, _MARK, f"{_MARK}.part", "writer.lock"}
+"""What a store's making, cut short or in another process at the same time, leaves."""
 _NO_DOWNLOADS: dict[str, Any] = {
     "autoinstall_known_extensions": "false",
     "autoload_known_extensions": "false",
@@ -46,15 +49,17 @@ def connect(store: str | Path) -> duckdb.DuckDBPyConnection:
 
 def create_folder(store: Path) -> None:
     """Make an empty store folder; the writer fills its catalog. Raises StoreError on a foreign folder."""
-    if store.exists() and (not store.is_dir() or any(store.iterdir())):
+    if store.exists() and not (store.is_dir() and {p.name for p in store.iterdir()} <= _OURS):
         raise StoreError(
             f"{store} with other content", "a store or an empty folder", "give another --store"
         )
     try:
-        for folder in ("data", "models", "references", "keys"):
+        for folder in _FOLDERS:
             (store / folder).mkdir(parents=True, exist_ok=True)
         (store / "keys").chmod(0o700)
-        (store / _MARK).write_text(f'catalog = "sqlite"\nschema_version = {SCHEMA_VERSION}\n')
+        part = store / f"{_MARK}.part"
+        part.write_text(f'catalog = "sqlite"\nschema_version = {SCHEMA_VERSION}\n')
+        part.replace(store / _MARK)
     except OSError as error:
         raise StoreError(
             f"{store}, which cannot be made: {error.strerror}", "a writable place", "see --store"

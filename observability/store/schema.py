@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,21 @@ def arrow_schemas() -> Mapping[str, pa.Schema]:
         return {name: con.sql(f"FROM {name} LIMIT 0").to_arrow_table().schema for name in KEYS}
 
 
-def arrow_table(name: str, rows: Iterable[Mapping[str, Any]]) -> pa.Table:
-    """Rows as an Arrow table of the named table's form, without received_at: the writer stamps it."""
+def arrow_table(
+    name: str, rows: Iterable[Mapping[str, Any]], received_at: datetime | None = None
+) -> pa.Table:
+    """Rows as an Arrow table of the named table's form.
+
+    Without `received_at` (UTC) the table has no such column: the writer stamps it.
+    """
     rows = list(rows)
     fields = [field for field in arrow_schemas()[name] if field.name != "received_at"]
     columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in fields]
-    return pa.Table.from_arrays(columns, schema=pa.schema(fields))
+    table = pa.Table.from_arrays(columns, schema=pa.schema(fields))
+    if received_at is None:
+        return table
+    stamp = pa.array([received_at] * len(rows), pa.timestamp("us", "UTC"))
+    return table.append_column("received_at", stamp)
 
 
 def create_tables(con: duckdb.DuckDBPyConnection, clock: str) -> None:
@@ -64,11 +74,11 @@ def create_tables(con: duckdb.DuckDBPyConnection, clock: str) -> None:
         "INSERT INTO meta VALUES (?, ?)",
         [["schema_version", str(SCHEMA_VERSION)], ["clock", clock]],
     )
-    con.execute("COMMIT")
     for name in PARTITIONED:
         con.execute(
             f"ALTER TABLE {name} SET PARTITIONED BY (year(received_at), month(received_at), day(received_at))"
         )
+    con.execute("COMMIT")
 
 
 def migrate(con: duckdb.DuckDBPyConnection) -> None:

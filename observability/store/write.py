@@ -23,6 +23,7 @@ import numpy as np
 import pyarrow as pa
 
 from observability.store import lake, schema
+from observability.store.durable import TableFiles, fsync, fsync_below
 from observability.store.records import conflict_row
 from observability.store.seen import Seen
 from observability.store.views import replace_views
@@ -58,7 +59,7 @@ class Writer:
     def __init__(self, store: Path, clock: Clock | None = None) -> None:
         self.store = store
         self._guard = threading.Lock()
-        self._synced: dict[Path, set[str]] = {}
+        self._files = TableFiles(store / "data")
         self._known: dict[str, set[str]] = {name: set() for name in _RECURRING}
         self._seen: dict[str, Seen] = {}
         if not lake.is_store(store):
@@ -66,16 +67,20 @@ class Writer:
         self._lock = _take_lock(store)
         try:
             (store / "writer.json").unlink(missing_ok=True)
-            _fsync(store)
-            _fsync(store.resolve().parent)
+            fsync(store)
+            fsync(store.resolve().parent)
             self.con = self._open("recorded" if isinstance(clock, RecordedClock) else "system")
             self.clock = clock or self._own_clock()
         except BaseException:
             self._lock.close()
             raise
 
+    def now(self) -> datetime:
+        """The instant that rows which come now are received at, UTC."""
+        return _EPOCH + timedelta(microseconds=self.clock.wall_ns() // 1000)
+
     def write(self, batch: Batch) -> Receipt:
-        """Commit the rows that are new and return when they are durable.
+        """Commit the rows that are new and return when they are durable; `now` where one has no received_at.
 
         Rows whose key is stored already count as repeats, or become rows of `conflicts` where their
         digest differs. Raises duckdb.Error or OSError, with nothing stored, where disk or catalog fails.
@@ -83,20 +88,30 @@ class Writer:
         with self._guard:
             receipt = Receipt()
             hashes: dict[str, np.ndarray] = {}
-            self.con.execute("BEGIN")
-            try:
+            with self._transaction():
                 unknown = {name: self._unknown(name, table) for name, table in batch.items()}
                 self._insert(unknown, receipt, hashes)
-                self.con.execute("COMMIT")
-            except BaseException:
-                with contextlib.suppress(duckdb.Error):
-                    self.con.execute("ROLLBACK")
-                raise
             for name, new in hashes.items():
                 self._seen[name].add(new)
             for name in _RECURRING & batch.keys():
                 self._known[name].update(batch[name][schema.KEYS[name][0]].to_pylist())
             return receipt
+
+    def keep_time(self, kind: str) -> None:
+        """Keep `system` or `recorded` time from now on. Raises StoreError for recorded after real time."""
+        with self._guard:
+            held = self.con.execute("SELECT count(*) FROM decisions").fetchall()[0][0]
+            if kind not in ("system", "recorded"):
+                raise StoreError(f"clock {kind!r}", "system or recorded")
+            if kind == "recorded" and held and lake.clock_kind(self.con) == "system":
+                raise StoreError(
+                    f"{held} decisions of real time", "an empty store for recorded time"
+                )
+            folders = self._files.folders("meta", ())
+            with self._transaction():
+                self.con.execute("UPDATE meta SET value = ? WHERE key = 'clock'", [kind])
+                self._files.sync(folders)
+            self.clock = self._own_clock()
 
     def publish(self, url: str) -> str:
         """Tell other processes where to hand their writes; returns the token that they must show."""
@@ -120,6 +135,18 @@ class Writer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """Commit at the end, or nothing of it."""
+        self.con.execute("BEGIN")
+        try:
+            yield
+            self.con.execute("COMMIT")
+        except BaseException:
+            with contextlib.suppress(duckdb.Error):
+                self.con.execute("ROLLBACK")
+            raise
+
     def _open(self, clock: str) -> duckdb.DuckDBPyConnection:
         con = lake.attach(self.store, read_only=False)
         try:
@@ -141,6 +168,7 @@ class Writer:
         ).fetchone()
         if row == (0,):
             schema.create_tables(con, clock)
+            fsync_below(self.store / "data")
         schema.migrate(con)
         if clock == "recorded" and lake.clock_kind(con) != "recorded":
             raise StoreError(
@@ -155,7 +183,6 @@ class Writer:
         return RecordedClock(_nanoseconds(lake.now(self.con)))
 
     def _insert(self, batch: Batch, receipt: Receipt, hashes: dict[str, np.ndarray]) -> None:
-        received_at = _EPOCH + timedelta(microseconds=self.clock.wall_ns() // 1000)
         conflicts: list[tuple[str, dict[str, Any]]] = []
         for name, table in batch.items():
             if not table.num_rows:
@@ -166,7 +193,7 @@ class Writer:
             else:
                 fresh = self._fresh(name, table, receipt, conflicts)
             if fresh.num_rows:
-                self._insert_rows(name, fresh, received_at)
+                self._insert_rows(name, fresh)
                 receipt.stored[name] = fresh.num_rows
                 if name == "layouts":
                     replace_views(self.con, set(fresh["decision_type"].to_pylist()))
@@ -225,36 +252,15 @@ class Writer:
         ).fetchone()
         return {**row, "names": found[0], "categorical_names": found[1]} if found else row
 
-    def _insert_rows(self, name: str, table: pa.Table, received_at: datetime) -> None:
-        folder = self._folder(name, received_at)
-        self._synced.setdefault(folder, _files(folder))
+    def _insert_rows(self, name: str, table: pa.Table) -> None:
+        if "received_at" not in table.column_names:
+            stamp = pa.array([self.now()] * table.num_rows, pa.timestamp("us", "UTC"))
+            table = table.append_column("received_at", stamp)
+        folders = self._files.folders(name, table["received_at"].unique().to_pylist())
         self.con.register("incoming", table)
-        self.con.execute(
-            f"INSERT INTO {name} BY NAME SELECT *, CAST(? AS TIMESTAMPTZ) AS received_at FROM incoming",
-            [received_at],
-        )
+        self.con.execute(f"INSERT INTO {name} BY NAME FROM incoming")
         self.con.unregister("incoming")
-        self._sync(name, folder)
-
-    def _sync(self, name: str, folder: Path) -> None:
-        """Make the files that this transaction wrote for a table durable, and the folders that name them."""
-        new = _files(folder) - self._synced[folder]
-        if not new:
-            raise StoreError(
-                f"no new file of {name} in {folder}", "the rows just inserted", "a bug: report it"
-            )
-        for file in new:
-            _fsync(folder / file)
-        for path in _up_to(folder, self.store / "data"):
-            _fsync(path)
-        self._synced[folder] |= new
-
-    def _folder(self, name: str, received_at: datetime) -> Path:
-        folder = self.store / "data" / "main" / name
-        if name not in schema.PARTITIONED:
-            return folder
-        day = f"year={received_at.year}/month={received_at.month}/day={received_at.day}"
-        return folder / day
+        self._files.sync(folders)
 
 
 def _take_lock(store: Path) -> Any:
@@ -274,29 +280,6 @@ def _take_lock(store: Path) -> Any:
             "it is being served: send to it with --endpoint, or stop it",
         ) from error
     return lock
-
-
-def _files(folder: Path) -> set[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return {entry.name for entry in entries if entry.is_file()}
-    except FileNotFoundError:
-        return set()
-
-
-def _up_to(path: Path, top: Path) -> Iterator[Path]:
-    yield path
-    while path != top:
-        path = path.parent
-        yield path
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _nanoseconds(at: datetime) -> int:

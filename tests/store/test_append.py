@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -95,20 +93,6 @@ def test_an_owner_that_does_not_listen_yet_is_waited_for(store: Path) -> None:
         assert waiting.is_alive()
     waiting.join()
     assert results == [{"models": 1}]
-
-
-def test_two_processes_that_append_at_once_both_succeed(store: Path) -> None:
-    code = """if True:
-        import sys
-        from pathlib import Path
-        import polars as pl
-        from observability.store.append import append
-        for number in range(3):
-            row = {"name": [sys.argv[2]], "version": [str(number)], "digest": ["sha256:0"]}
-            append(Path(sys.argv[1]), {"models": pl.DataFrame(row)})"""
-    both = [subprocess.Popen([sys.executable, "-c", code, str(store), name]) for name in ("a", "b")]
-    assert [process.wait(timeout=60) for process in both] == [0, 0]
-    assert rows(store, "SELECT count(*) FROM models") == [(6,)]
 
 
 def test_an_unknown_table_is_refused() -> None:

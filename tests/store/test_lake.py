@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -77,10 +79,35 @@ def test_a_folder_that_is_no_store_is_refused(tmp_path: Path) -> None:
     for place in (tmp_path, tmp_path / "file"):
         assert "is no store; expected a store folder; hint: " in refused(place)
     for place in (tmp_path / "absent", tmp_path / "file" / "below"):
-        with pytest.raises(StoreError, match="^found no folder "):
+        with pytest.raises(StoreError, match=r"^found no folder "):
             lake.connect(place)
     assert not (tmp_path / "absent").exists()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file"]
+
+
+def test_a_store_whose_making_was_cut_short_is_made_again(tmp_path: Path) -> None:
+    store = tmp_path / "fleet"
+    (store / "data").mkdir(parents=True)
+    (store / "keys").mkdir()
+    (store / "store.toml.part").write_text("sche")
+    with Writer(store) as writer:
+        writer.write(batch(decision_span()))
+    assert rows(store, "SELECT count(*) FROM decisions") == [(1,)]
+
+
+def test_processes_that_make_a_store_at_once_make_one(tmp_path: Path) -> None:
+    store = tmp_path / "fleet"
+    code = """if True:
+        import sys
+        from pathlib import Path
+        import polars as pl
+        from observability.store.append import append
+        row = {"name": [sys.argv[2]], "version": ["1"], "digest": ["sha256:0"]}
+        append(Path(sys.argv[1]), {"models": pl.DataFrame(row)})"""
+    many = [subprocess.Popen([sys.executable, "-c", code, str(store), str(n)]) for n in range(3)]
+    assert [process.wait(timeout=60) for process in many] == [0, 0, 0]
+    assert rows(store, "SELECT count(*) FROM models") == [(3,)]
+    assert rows(store, "SELECT count(*) FROM meta") == [(2,)]
 
 
 def newer_mark(store: Path) -> None:

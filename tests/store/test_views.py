@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from observability.store import lake
 from observability.store.views import view_name
@@ -89,10 +88,11 @@ def test_types_that_make_one_view_name_have_two_views(store: Path, writer: Write
     for number, name in enumerate(types):
         write(writer, decision(name, inputs={"number": float(number)}))
         write(writer, decision("later", inputs={f"n{number}": 0.0}))
-    seen: dict[str, list[Any]] = {
-        view: rows(store, f'SELECT DISTINCT number FROM "{view}"')
-        for view in views(store) - {"d_later"}
-    }
+    with lake.connect(store) as con:
+        seen = {
+            view: con.table(view).project("number").distinct().fetchall()
+            for view in views(store) - {"d_later"}
+        }
     assert sorted(seen.values()) == [[(float(number),)] for number in range(len(types))]
     assert seen["d_pump_stop"] == [(0.0,)]
 

@@ -73,9 +73,7 @@ def content(store: Path) -> dict[str, list[Any]]:
     """Everything in the store but when it came."""
     with lake.connect(store) as con:
         return {
-            name: sorted(
-                map(repr, con.sql(f"SELECT * EXCLUDE (received_at) FROM {name}").fetchall())
-            )
+            name: sorted(map(repr, con.table(name).project("* EXCLUDE (received_at)").fetchall()))
             for name in CONTENT
         }
 

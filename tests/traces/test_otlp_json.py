@@ -203,22 +203,17 @@ def test_bytes_that_are_no_protobuf_are_refused_and_nothing_else_happens(data: b
         assert "\n" not in str(refusal)
 
 
+_FIELDS = """
+resourceSpans scopeSpans spans resource scope attributes key value events links status code kind traceId
+intValue doubleValue arrayValue values kvlistValue bytesValue stringValue entityRefs idKeys
+""".split()
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
     lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                ["resourceSpans", "scopeSpans", "spans", "resource", "scope", "attributes", "key", "value",
-                 "events", "links", "status", "code", "kind", "traceId", "intValue", "doubleValue", "arrayValue",
-                 "values", "kvlistValue", "bytesValue", "stringValue", "entityRefs", "idKeys"]
-            ),
-            inner,
-            max_size=4,
-        )
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(_FIELDS), inner, max_size=4)
     ),
     max_leaves=20,
-)  # fmt: skip
+)
 
 
 @given(st.dictionaries(st.just("resourceSpans"), st.lists(_JSON, max_size=3)))

@@ -1,0 +1,78 @@
+"""Makes the files of a transaction durable before its commit names them.
+
+DuckLake closes Parquet files without fsync. A torn file that the catalog names would break every query
+on its table, so what an insert wrote, and every folder above it, is synced first.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+
+from observability.store.schema import PARTITIONED
+from traces.errors import StoreError
+
+
+class TableFiles:
+    """The Parquet files below a store's data folder, and which of them are known to be durable."""
+
+    def __init__(self, data: Path) -> None:
+        self._data = data
+        self._synced: dict[Path, set[str]] = {}
+
+    def folders(self, table: str, received: Iterable[datetime]) -> set[Path]:
+        """Where rows received at these instants (UTC) will lie. To be asked before they are inserted."""
+        top = self._data / "main" / table
+        days = {top / f"year={at.year}/month={at.month}/day={at.day}" for at in received}
+        folders = days if table in PARTITIONED else {top}
+        for folder in folders:
+            self._synced.setdefault(folder, _files(folder))
+        return folders
+
+    def sync(self, folders: Iterable[Path]) -> None:
+        """Sync what was written to them since. Raises OSError, and StoreError where nothing was."""
+        for folder in folders:
+            new = _files(folder) - self._synced[folder]
+            if not new:
+                raise StoreError(
+                    f"no new file in {folder}", "the rows just inserted", "a bug: report it"
+                )
+            for file in new:
+                fsync(folder / file)
+            for path in _up_to(folder, self._data):
+                fsync(path)
+            self._synced[folder] |= new
+
+
+def fsync_below(top: Path) -> None:
+    """Make all files and folders below a folder, and itself, durable."""
+    for folder, _, files in os.walk(top):
+        for file in files:
+            fsync(Path(folder) / file)
+        fsync(Path(folder))
+
+
+def fsync(path: Path) -> None:
+    """Make a file's content, or a folder's names, durable."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _files(folder: Path) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {entry.name for entry in entries if entry.is_file()}
+    except FileNotFoundError:
+        return set()
+
+
+def _up_to(path: Path, top: Path) -> Iterator[Path]:
+    yield path
+    while path != top:
+        path = path.parent
+        yield path

@@ -1,0 +1,273 @@
+"""How often each input of a decision type lay in which bin: by time, device and model version.
+
+One pass counts all inputs. The counts add up, so every view of drift is a sum of the same cube. Owns
+how rows, of the store or of a reference file, become numbers that can be counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from observability.store.read import Window, frame, one
+from traces import ModelVersion
+
+BINS = 10
+"""Bins of a number, equal in count over the baseline, where its values allow that many."""
+LEVELS = 30
+"""Levels of a categorical that have a bin of their own where no model names them."""
+_DECILES = [number / BINS for number in range(1, BINS)]
+
+_TYPES = """
+SELECT decision_type, count(*) AS decisions, min(decided_at) AS first_at, max(decided_at) AS last_at,
+    list(DISTINCT {'name': model_name, 'version': model_version, 'digest': model_digest}) AS models
+FROM decisions
+GROUP BY decision_type
+ORDER BY decision_type
+"""
+
+_LAYOUTS = """
+SELECT layout_id, names, categorical_names FROM layouts WHERE decision_type = $type
+ORDER BY received_at, layout_id
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedType:
+    """A decision type over all time, UTC, and the model versions that decided it."""
+
+    decision_type: str
+    decisions: int
+    first_at: datetime
+    last_at: datetime
+    models: tuple[ModelVersion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input; a categorical has `levels`."""
+
+    name: str
+    unit: str = ""
+    levels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """A query that gives device_id, decided_at, model and one number x1, x2, ... for each input.
+
+    A level is its place among the input's levels, from 1; one that is not among them comes after
+    the last. Missing is NULL, not finite or an empty text.
+    """
+
+    query: str
+    parameters: Mapping[str, Any]
+    inputs: tuple[Input, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Bins:
+    """The bins of one input: (-inf, e1], (e1, e2], ..., (ek, inf). None where it never varied.
+
+    `low` and `high` are the least and the largest value; NaN where it was never recorded.
+    """
+
+    edges: tuple[float, ...]
+    low: float
+    high: float
+
+    @property
+    def constant(self) -> bool:
+        """Whether there is nothing to cut: one value, or none."""
+        return not self.edges
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cube:
+    """Counts; one row of `cells` (at, device_id, model, decisions) for each first index.
+
+    `counts` has the shape `(n_cells, n_inputs, n_bins)`, with bins that an input lacks left 0; `sums`,
+    of the recorded values, `(n_cells, n_inputs)`. `at` is the start of a bucket, UTC.
+    """
+
+    cells: pl.DataFrame
+    counts: np.ndarray
+    sums: np.ndarray
+
+
+def decided_types(con: duckdb.DuckDBPyConnection) -> tuple[DecidedType, ...]:
+    """The decision types of a store."""
+    rows = frame(con, _TYPES).iter_rows(named=True)
+    return tuple(
+        DecidedType(**{**row, "models": tuple(ModelVersion(**model) for model in row["models"])})
+        for row in rows
+    )
+
+
+def recorded_inputs(
+    con: duckdb.DuckDBPyConnection, decision_type: str, window: Window
+) -> tuple[Input, ...]:
+    """The inputs that decisions of a type recorded, numbers first; levels as seen in the window."""
+    layouts = frame(con, _LAYOUTS, {"type": decision_type})
+    numbers = dict.fromkeys(name for names in layouts["names"] for name in names)
+    texts = dict.fromkeys(name for names in layouts["categorical_names"] for name in names)
+    return (
+        *(Input(name) for name in numbers),
+        *(
+            Input(name, levels=_levels(con, layouts, decision_type, name, window))
+            for name in texts
+        ),
+    )
+
+
+def of_decisions(
+    con: duckdb.DuckDBPyConnection,
+    decision_type: str,
+    inputs: Sequence[Input],
+    window: Window,
+) -> Rows:
+    """The rows of the store's decisions. An input that a layout lacks is missing in its rows."""
+    layouts = frame(con, _LAYOUTS, {"type": decision_type})
+    found = [_place(layouts, one_input) for one_input in inputs]
+    where = ["decision_type = $type"]
+    where += ["decided_at >= $start"] if window.start else []
+    where += ["decided_at < $end"] if window.end else []
+    given = {name: at for name, at in window.parameters().items() if at is not None}
+    query = (
+        "SELECT device_id, decided_at, model_name || ' ' || model_version AS model"
+        f"{_numbered(found, inputs)} FROM decisions WHERE {' AND '.join(where)}"
+    )
+    ids = {f"layout{n}": id_ for n, id_ in enumerate(layouts["layout_id"])} if inputs else {}
+    used = {name: id_ for name, id_ in ids.items() if any(f"${name} " in x for x in found)}
+    return Rows(query, {"type": decision_type, **given, **used, **_asked(inputs)}, tuple(inputs))
+
+
+def of_reference(path: Path, inputs: Sequence[Input], *, has_device: bool) -> Rows:
+    """The rows of a reference: a Parquet file with a column for each input."""
+    columns = [_identifier(one_input.name) for one_input in inputs]
+    device = "device_id" if has_device else "NULL::VARCHAR"
+    query = (
+        f"SELECT {device} AS device_id, NULL::TIMESTAMPTZ AS decided_at, NULL::VARCHAR AS model"
+        f"{_numbered(columns, inputs)} FROM read_parquet($path)"
+    )
+    return Rows(query, {"path": str(path), **_asked(inputs)}, tuple(inputs))
+
+
+def equal_count_bins(con: duckdb.DuckDBPyConnection, rows: Rows) -> tuple[Bins, ...]:
+    """Bins of equal count for numbers, one for each level for categoricals."""
+    asked = ", ".join(
+        f"quantile_cont(x{n}, {_DECILES}) FILTER (isfinite(x{n})) AS q{n},"
+        f" min(x{n}) FILTER (isfinite(x{n})) AS low{n}, max(x{n}) FILTER (isfinite(x{n})) AS high{n}"
+        for n in range(len(rows.inputs))
+    )
+    if not asked:
+        return ()
+    found = one(con, f"SELECT {asked} FROM ({rows.query})", rows.parameters)
+    return tuple(
+        _bins(one_input, found[f"q{n}"], found[f"low{n}"], found[f"high{n}"])
+        for n, one_input in enumerate(rows.inputs)
+    )
+
+
+def count(
+    con: duckdb.DuckDBPyConnection, rows: Rows, bins: Sequence[Bins], width: timedelta
+) -> Cube:
+    """Count rows by bin, for each bucket of `width`, device and model version."""
+    columns = "".join(
+        # DuckDB puts NaN into the first bin, omits an empty last one, and gives NULL for no value.
+        f", coalesce(list_resize(map_values(histogram(CASE WHEN isfinite(x{n}) THEN x{n} END,"
+        f" {list(one_input.edges) or [0.0]}::DOUBLE[])), {_size(one_input)}, 0),"
+        f" list_resize([]::UBIGINT[], {_size(one_input)}, 0)) AS h{n},"
+        f" coalesce(sum(x{n}) FILTER (isfinite(x{n})), 0.0) AS s{n}"
+        for n, one_input in enumerate(bins)
+    )
+    found = frame(
+        con,
+        "SELECT time_bucket(to_seconds($width_s), decided_at) AS at, device_id, model,"
+        f" count(*) AS decisions{columns} FROM ({rows.query}) GROUP BY ALL ORDER BY ALL",
+        {**rows.parameters, "width_s": width.total_seconds()},
+    )
+    counts = np.zeros((found.height, len(bins), max(map(_size, bins), default=0)), np.int64)
+    for n, one_input in enumerate(bins):
+        flat = found[f"h{n}"].explode().to_numpy()
+        counts[:, n, : _size(one_input)] = flat.reshape(found.height, _size(one_input))
+    sums = [found[f"s{n}"].to_numpy() for n in range(len(bins))]
+    return Cube(
+        cells=found.select("at", "device_id", "model", "decisions"),
+        counts=counts,
+        sums=np.stack(sums, axis=1) if sums else np.zeros((found.height, 0)),
+    )
+
+
+def _levels(
+    con: duckdb.DuckDBPyConnection,
+    layouts: pl.DataFrame,
+    decision_type: str,
+    name: str,
+    window: Window,
+) -> tuple[str, ...]:
+    rows = of_decisions(con, decision_type, (), window)
+    ids = {f"layout{n}": id_ for n, id_ in enumerate(layouts["layout_id"])}
+    place = _place(layouts, Input(name, levels=("",)))
+    used = {key: id_ for key, id_ in ids.items() if f"${key} " in place}
+    query = rows.query.replace(" FROM decisions", f", {place} AS level FROM decisions")
+    found = frame(
+        con,
+        f"SELECT level, count(*) AS n FROM ({query}) WHERE level <> ''"
+        f" GROUP BY level ORDER BY n DESC, level LIMIT {LEVELS}",
+        {**rows.parameters, **used},
+    )
+    return tuple(sorted(found["level"])) or ("none",)
+
+
+def _place(layouts: pl.DataFrame, wanted: Input) -> str:
+    """Where an input lies in the arrays of a decision, by its layout."""
+    array = "categoricals" if wanted.levels else "inputs"
+    column = layouts["categorical_names" if wanted.levels else "names"].to_list()
+    arms = [
+        f" WHEN $layout{n} THEN {array}[{names.index(wanted.name) + 1}]"
+        for n, names in enumerate(column)
+        if wanted.name in names
+    ]
+    return f"CASE layout_id{''.join(arms)} END" if arms else "NULL"
+
+
+def _numbered(expressions: Sequence[str], inputs: Sequence[Input]) -> str:
+    """The inputs as columns x0, x1, ... of numbers."""
+    return "".join(
+        f", CASE WHEN {x} <> '' THEN coalesce(nullif(list_position($levels{n}, {x}::VARCHAR),"
+        f" 0), {len(one_input.levels) + 1})::DOUBLE END AS x{n}"
+        if one_input.levels
+        else f", ({x})::DOUBLE AS x{n}"
+        for n, (x, one_input) in enumerate(zip(expressions, inputs, strict=True))
+    )
+
+
+def _asked(inputs: Sequence[Input]) -> dict[str, list[str]]:
+    return {f"levels{n}": list(found.levels) for n, found in enumerate(inputs) if found.levels}
+
+
+def _bins(
+    of: Input, deciles: Sequence[float] | None, low: float | None, high: float | None
+) -> Bins:
+    if low is None or high is None or deciles is None:
+        return Bins((), float("nan"), float("nan"))
+    if of.levels:
+        return Bins(tuple(float(n + 1) for n in range(len(of.levels))), low, high)
+    edges = sorted({edge for edge in deciles if edge < high})
+    return Bins(tuple(edges) if edges or low == high else (low,), low, high)
+
+
+def _size(bins: Bins) -> int:
+    return len(bins.edges or (0.0,)) + 1
+
+
+def _identifier(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
