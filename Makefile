@@ -1,4 +1,4 @@
-# make demo   install, replay a generated fleet, open the app
+# make demo   install, open the app, fill it with a simulated fleet, keep that fleet running
 # make test   install, run the tests
 # make check  format, lint, types, layers
 # make bench  all benchmarks, quick form
@@ -18,13 +18,9 @@ $(INSTALLED): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	touch $@
 
-$(DEMO)/fleet: $(INSTALLED)
+demo: $(INSTALLED)
 	rm -rf $(DEMO)
-	$(BIN)/python -m observability.fleet.sample cmapss $(DEMO)/data
-	$(BIN)/whence replay examples/cmapss.yaml --data $(DEMO)/data --store $@ || (rm -rf $@; exit 1)
-
-demo: $(DEMO)/fleet
-	$(BIN)/whence serve --store $(DEMO)/fleet --port $(PORT)
+	$(BIN)/python -m observability.fleet.demo $(DEMO)/fleet --port $(PORT)
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest

@@ -29,7 +29,9 @@ INSERT INTO decisions SELECT * EXCLUDE (n, hours) REPLACE (
     decided_at + to_hours(hours) AS decided_at, received_at + to_hours(hours) AS received_at,
     end_unix_nano + hours * 3600000000000 AS end_unix_nano,
     start_unix_nano + hours * 3600000000000 AS start_unix_nano)
-FROM original, (SELECT n, CAST(round(n * 42 * 24 / $copies) AS BIGINT) AS hours FROM range(1, $copies + 1) t(n))
+FROM original, (
+    SELECT n, CAST(round(n * 42 * 24 / $copies) AS BIGINT) AS hours FROM range(1, $copies + 1) t(n)
+)
 ORDER BY received_at, decided_at
 """
 

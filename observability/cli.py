@@ -60,6 +60,16 @@ def _serving(commands: argparse._SubParsersAction) -> None:
     replay.add_argument("--limit", type=int, metavar="N", help="stop after N decisions")
 
 
+    simulate = _command(commands, "simulate", "a believable fleet with known troubles")
+    simulate.add_argument("--endpoint", metavar="URL", help="the `whence serve` of --store")
+    simulate.add_argument("--seed", type=int, default=7)
+    simulate.add_argument("--days", type=int, default=42)
+    simulate.add_argument("--devices", type=int, default=24)
+    simulate.add_argument("--start", metavar="TIME", help="default: so that the history ends now")
+    simulate.add_argument("--live", action="store_true", help="go on in real time, until stopped")
+    simulate.add_argument("--truth", metavar="FILE", help="default: truth.json in the store")
+
+
 def _moving(commands: argparse._SubParsersAction) -> None:
     export = _command(commands, "export", "decisions, their outcomes and spans as a trace file")
     export.add_argument("--type", help="of this decision type")

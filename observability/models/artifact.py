@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from observability.models.lightgbm_text import Link, TextModel, parse
+from observability.models.onnx_model import OnnxModel, is_onnx, onnx_model
 from traces.errors import ModelError
 
 ARTIFACT = "lightgbm-text"
@@ -74,13 +75,23 @@ class Model:
         return out
 
 
-def load_model(path: Path) -> Model:
-    """Load a model file. Raises ModelError where it is not a supported LightGBM text model."""
+AnyModel = Model | OnnxModel
+
+
+def load_model(path: Path) -> AnyModel:
+    """Load a model file. Raises ModelError where it is no supported LightGBM text or ONNX model."""
     return model_of(read_file(path, "a model file"), str(path))
 
 
-def model_of(content: bytes, where: str) -> Model:
+def model_of(content: bytes, where: str) -> AnyModel:
     """The model that these bytes are; `where` names them in errors. Raises ModelError."""
+    if is_onnx(content):
+        return onnx_model(content, digest_of(content), where)
+    return lightgbm_model(content, where)
+
+
+def lightgbm_model(content: bytes, where: str) -> Model:
+    """The LightGBM model that these bytes are. Raises ModelError."""
     _refuse_foreign(content, where)
     text = parse(content, where)
     import lightgbm
@@ -120,4 +131,4 @@ def _refuse_foreign(content: bytes, where: str) -> None:
         kind = "a pickle"
     what = kind if content else "an empty file"
     hint = _PICKLES if "pickle" in what or "zip" in what else _SAVE
-    raise ModelError(f"{where}, {what}", "a LightGBM text model", hint)
+    raise ModelError(f"{where}, {what}", "a LightGBM text model or ONNX", hint)

@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from observability.models.artifact import Model, model_of, read_file
+from observability.models.artifact import AnyModel, model_of, read_file
 from observability.models.features import Feature, refuse_repeats
 from observability.models.lightgbm_text import Link
 from observability.models.reference import Reference, describe
@@ -157,7 +157,9 @@ def reference_path(store: Path, reference_id: str) -> Path:
     return store / "references" / f"{reference_id.removeprefix('sha256:')}.parquet"
 
 
-def _checked_features(model: Model, features: Sequence[Feature], where: str) -> tuple[Feature, ...]:
+def _checked_features(
+    model: AnyModel, features: Sequence[Feature], where: str
+) -> tuple[Feature, ...]:
     """The given features if they are the artifact's, in its order; else its own. Raises ModelError."""
     own = model.feature_names
     if not features:
@@ -181,7 +183,7 @@ def _check_names(name: str, version: str) -> None:
         raise ModelError(f"name {name!r} and version {version!r}", "texts that are not empty")
 
 
-def _check_threshold(model: Model, threshold: float | None) -> None:
+def _check_threshold(model: AnyModel, threshold: float | None) -> None:
     if threshold is not None and model.link == "logit" and not 0 < threshold < 1:
         raise ModelError(
             f"threshold {threshold:g} for a model whose score is a probability",
@@ -202,7 +204,10 @@ def _refuse_change(
 
 
 def _model_row(
-    key: ModelVersion, model: Model, features: Sequence[Feature], threshold: float | None
+    key: ModelVersion,
+    model: AnyModel,
+    features: Sequence[Feature],
+    threshold: float | None,
 ) -> Mapping[str, Any]:
     return {
         "name": key.name,

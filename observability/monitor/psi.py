@@ -31,17 +31,19 @@ def psi(reference: np.ndarray, current: np.ndarray) -> np.ndarray:
 def carried(reference: np.ndarray, current: np.ndarray) -> np.ndarray:
     """The part that each device has in the fleet's shift, shape `(n_devices,)`; the parts sum to 1.
 
-    `reference` of shape `(n_bins,)` and `current` of `(n_devices, n_bins)` are counts. Each part is
-    the exact Shapley value of the quadratic form of PSI, sum of delta^2 / p over the bins; a device
-    that pulls the fleet back has a negative one. NaN where nothing moved.
+    Counts of shape `(n_devices, n_bins)`, each device's own baseline beside what it has now. A part
+    is the exact Shapley value of sum(delta^2 / p), PSI's quadratic form; a device that pulls the
+    fleet back has a negative one. NaN where nothing moved.
+
+    >>> carried(np.array([[50, 50], [50, 50]]), np.array([[50, 50], [90, 10]])).tolist()
+    [0.0, 1.0]
     """
-    total = current.sum()
-    if not total or not reference.sum():
-        return np.full(len(current), np.nan)
-    expected = np.maximum(reference / reference.sum(), FLOOR)
-    expected = expected / expected.sum()
-    by_device = (current - current.sum(axis=-1, keepdims=True) * expected) / total
-    parts = (by_device * by_device.sum(axis=0) / expected).sum(axis=-1)
+    n = current.sum(axis=-1, keepdims=True)
+    whole = reference.sum(axis=-1, keepdims=True)
+    expected = n * reference / np.where(whole, whole, 1)
+    delta = current - expected
+    level = np.maximum(expected.sum(axis=0), FLOOR * max(n.sum(), 1))
+    parts = (delta * delta.sum(axis=0) / level).sum(axis=-1)
     return parts / parts.sum() if parts.sum() > 0 else np.full(len(current), np.nan)
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,48 +15,44 @@ import duckdb
 import polars as pl
 
 from observability.store.read import Window, frame, one
-from observability.store.read_decisions import Filters, Matching, matching
+from observability.store.read_decisions import bucket_width
 
-COMPARED_VALUES = 2_000_000
+COMPARED_VALUES = 1_000_000
 """Input values of the others that a comparison reads at most; of more decisions a fixed share."""
 CHANGES_SHOWN = 12
 """A device that changes its model or firmware more often is shown with the first of each only."""
 
-_CHOSEN = """
-    decision_type = $type AND ($start IS NULL OR decided_at >= $start)
-    AND ($end IS NULL OR decided_at < $end)
-"""
+_IN_WINDOW = "($start IS NULL OR decided_at >= $start) AND ($end IS NULL OR decided_at < $end)"
+_CHOSEN = f"decision_type = $type AND {_IN_WINDOW}"
 
-_KNOWN = """
-SELECT device_id, count(*) AS decisions_ever, min(decided_at) AS first_decided_at,
-    max(decided_at) AS last_decided_at, arg_max(decision_id, decided_at) AS last_decision_id,
+_TYPES = f"""
+SELECT decision_type AS type, count(*) AS decisions_ever,
+    min(decided_at) AS first_ever_at, max(decided_at) AS last_ever_at,
+    arg_max(decision_id, decided_at) AS last_decision_id,
     arg_max(action, decided_at) AS last_action, arg_max(disposition, decided_at) AS last_disposition,
     arg_max(resource_id, decided_at) AS last_resource_id,
-    (epoch_us(max(decided_at)) - epoch_us(min(decided_at))) / 1e6 / nullif(count(*) - 1, 0)
-        AS mean_interval_s
-FROM decisions
-WHERE device_id = $device
-GROUP BY device_id
-"""
-
-_TYPES = """
-SELECT decision_type, count(*) AS decisions
+    count(*) FILTER ({_IN_WINDOW}) AS decisions,
+    count(*) FILTER (disposition = 'blocked' AND {_IN_WINDOW}) AS blocked,
+    min(decided_at) FILTER ({_IN_WINDOW}) AS first_at,
+    max(decided_at) FILTER ({_IN_WINDOW}) AS last_at
 FROM decisions
 WHERE device_id = $device
 GROUP BY decision_type
-ORDER BY decisions DESC, decision_type
+ORDER BY decisions_ever DESC, type
 """
 
 _RESOURCE = "SELECT attributes FROM resources WHERE resource_id = $resource LIMIT 1"
 
-_SCORES = f"""
-SELECT time_bucket(to_seconds($width_s), decided_at) AS bucket, count(*) AS decisions,
-    quantile_cont(score, 0.05) AS low, quantile_cont(score, 0.5) AS median,
-    quantile_cont(score, 0.95) AS high, arg_max(threshold, decided_at) AS threshold
+_COURSE = f"""
+SELECT time_bucket(to_seconds($width_s), decided_at) AS bucket, disposition, count(*) AS decisions,
+    quantile_cont(score, 0.05) FILTER (isfinite(score)) AS low,
+    quantile_cont(score, 0.5) FILTER (isfinite(score)) AS median,
+    quantile_cont(score, 0.95) FILTER (isfinite(score)) AS high,
+    arg_max(threshold, decided_at) AS threshold
 FROM decisions
-WHERE device_id = $device AND {_CHOSEN} AND score IS NOT NULL AND isfinite(score)
-GROUP BY bucket
-ORDER BY bucket
+WHERE device_id = $device AND {_CHOSEN}
+GROUP BY GROUPING SETS ((bucket, disposition), (bucket))
+ORDER BY bucket, disposition
 """
 
 _GATES = f"""
@@ -78,35 +75,23 @@ ORDER BY min(position), gate
 """
 
 _VOLUME = f"""
-SELECT count(*) FILTER (device_id <> $device) * max(len(inputs)) AS others FROM decisions
-WHERE {_CHOSEN}
+SELECT count(*) * (SELECT max(len(names)) FROM layouts WHERE decision_type = $type) AS others
+FROM decisions
+WHERE {_CHOSEN} AND decided_at >= $first_at AND decided_at <= $last_at AND device_id <> $device
 """
 
 _INPUTS = f"""
-WITH chosen AS (
-    SELECT device_id = $device AS own, layout_id, inputs,
-        time_bucket(to_seconds($width_s), decided_at) AS bucket
-    FROM decisions
-    WHERE {_CHOSEN} AND decided_at >= $first AND decided_at <= $last
-        AND (device_id = $device OR hash(decision_id) % $every = 0)
-), single AS (
-    SELECT own, layout_id, bucket, generate_subscripts(inputs, 1) AS place,
-        unnest(inputs) AS value
-    FROM chosen
-), named AS (
-    SELECT layout_id, generate_subscripts(names, 1) AS place, unnest(names) AS name FROM layouts
-)
-SELECT name, bucket,
-    count(*) FILTER (own) AS n, quantile_cont(value, 0.5) FILTER (own) AS median,
-    min(value) FILTER (own) AS least, max(value) FILTER (own) AS most,
-    count(*) FILTER (NOT own) AS others,
-    quantile_cont(value, 0.05) FILTER (NOT own) AS low,
-    quantile_cont(value, 0.95) FILTER (NOT own) AS high
-FROM single JOIN named USING (layout_id, place)
-WHERE value IS NOT NULL AND isfinite(value)
-GROUP BY name, bucket
-HAVING n > 0
-ORDER BY min(place), name, bucket
+SELECT device_id = $device AS own, time_bucket(to_seconds($width_s), decided_at) AS bucket,
+    layout_id, inputs AS value
+FROM decisions
+WHERE {_CHOSEN} AND decided_at >= $first_at AND decided_at <= $last_at AND len(inputs) > 0
+    AND (device_id = $device OR hash(decision_id) % $every = 0)
+"""
+
+_NAMES = """
+SELECT layout_id, names AS name, range(len(names)) AS place
+FROM layouts
+WHERE decision_type = $type AND len(names) > 0
 """
 
 _CHANGES = """
@@ -116,7 +101,8 @@ WITH ran AS (
     FROM decisions LEFT JOIN resources USING (resource_id)
     WHERE decisions.device_id = $device
 ), before AS (
-    SELECT *, lag(model) OVER (PARTITION BY decision_type ORDER BY decided_at, decision_id) AS model_before,
+    SELECT *,
+        lag(model) OVER (PARTITION BY decision_type ORDER BY decided_at, decision_id) AS model_before,
         lag(firmware) OVER (ORDER BY decided_at, decision_id) AS firmware_before
     FROM ran
 ), changes AS (
@@ -148,28 +134,47 @@ ORDER BY decisions DESC, label
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """One device as ever seen; times UTC, the mean interval in seconds (None after one decision).
+    """A device, over all time and over a window; times UTC.
 
-    `types`, its decision types, the most frequent first; `resource`, attributes of its newest program.
+    `types`, its decision types, the most frequent first: type, decisions_ever, first_ever_at,
+    last_ever_at, last_decision_id, last_action, last_disposition, last_resource_id, and over the
+    window decisions, blocked, first_at, last_at (None where it has none there).
+    `resource`, the attributes of the program that sent its newest decision.
     """
 
     device_id: str
-    decisions_ever: int
-    first_decided_at: datetime
-    last_decided_at: datetime
-    last_decision_id: str
-    last_action: str
-    last_disposition: str
-    mean_interval_s: float | None
-    types: tuple[str, ...]
-    resource: dict[str, str]
+    types: pl.DataFrame
+    resource: Mapping[str, str]
+
+    @property
+    def last(self) -> Mapping[str, Any]:
+        """The row of `types` that holds the newest decision."""
+        return self.types.sort("last_ever_at").row(-1, named=True)
+
+    @property
+    def decisions(self) -> int:
+        """In the window, of all types."""
+        return sum(self.types["decisions"])
+
+    @property
+    def blocked(self) -> int:
+        """In the window, of all types."""
+        return sum(self.types["blocked"])
+
+    @property
+    def mean_interval_s(self) -> float | None:
+        """Seconds between two decisions of any type; None where it decided once."""
+        lasted = max(self.types["last_ever_at"]) - min(self.types["first_ever_at"])
+        decided = sum(self.types["decisions_ever"])
+        return lasted.total_seconds() / (decided - 1) if decided > 1 else None
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceView:
-    """One device and one of its decision types over a window; buckets are those of `matching`.
+class Course:
+    """What a device decided of one type over a window, in buckets `bucket_width` wide from `first_at`.
 
-    `scores`: bucket, decisions, low, median, high (5th, 50th, 95th percentile), threshold.
+    `over_time`: bucket, disposition, decisions. `scores`: bucket, decisions, low, median, high (5th,
+    50th, 95th percentile; None where nothing was scored), threshold.
     `gates`, in the order asked: gate, kind, asked, blocked, changed (modified or deferred),
     others_asked, others_blocked.
     `inputs`, in the model's order: name, bucket, n, median, least, most of this device, others,
@@ -178,9 +183,12 @@ class DeviceView:
     `outcomes`: label, decisions, newest_at.
     """
 
-    known: Known
     type: str
-    matching: Matching
+    decisions: int
+    blocked: int
+    first_at: datetime
+    bucket_width: timedelta
+    over_time: pl.DataFrame
     scores: pl.DataFrame
     gates: pl.DataFrame
     inputs: pl.DataFrame
@@ -188,66 +196,92 @@ class DeviceView:
     outcomes: pl.DataFrame
 
 
-def known(con: duckdb.DuckDBPyConnection, device_id: str) -> Known | None:
+def known(con: duckdb.DuckDBPyConnection, device_id: str, window: Window) -> Known | None:
     """A device as ever seen; None where it never decided."""
-    asked = {"device": device_id}
-    found = one(con, _KNOWN, asked)
-    if not found:
+    types = frame(con, _TYPES, {"device": device_id, **window.parameters()})
+    if types.is_empty():
         return None
-    resource = one(con, _RESOURCE, {"resource": found.pop("last_resource_id")})
-    types = tuple(frame(con, _TYPES, asked)["decision_type"])
-    return Known(**found, types=types, resource=resource.get("attributes") or {})
+    last = types.sort("last_ever_at")["last_resource_id"][-1]
+    resource = one(con, _RESOURCE, {"resource": last})
+    return Known(device_id, types, resource.get("attributes") or {})
 
 
-def device_view(
+def course(
     con: duckdb.DuckDBPyConnection, seen: Known, decision_type: str, window: Window
-) -> DeviceView:
-    """A device's decisions of one type over a window."""
-    found = matching(con, Filters(window=window, type=decision_type, device=seen.device_id))
+) -> Course | None:
+    """A device's decisions of one type over a window; None where there are none."""
+    found = seen.types.filter(pl.col("type") == decision_type, pl.col("decisions") > 0)
+    if found.is_empty():
+        return None
+    row = found.row(0, named=True)
+    width = bucket_width(row["first_at"], row["last_at"])
     chosen = {"device": seen.device_id, "type": decision_type, **window.parameters()}
-    bucketed = {**chosen, "width_s": found.bucket_width.total_seconds()}
-    return DeviceView(
-        known=seen,
+    bucketed = {**chosen, "width_s": width.total_seconds()}
+    decided = frame(con, _COURSE, bucketed)
+    scored = decided.filter(pl.col("disposition").is_null() & pl.col("median").is_not_null())
+    return Course(
         type=decision_type,
-        matching=found,
-        scores=frame(con, _SCORES, bucketed),
+        decisions=row["decisions"],
+        blocked=row["blocked"],
+        first_at=row["first_at"],
+        bucket_width=width,
+        over_time=decided.filter(pl.col("disposition").is_not_null()).select(
+            "bucket", "disposition", "decisions"
+        ),
+        scores=scored.drop("disposition"),
         gates=frame(con, _GATES, chosen),
-        inputs=_inputs(con, chosen, bucketed, found),
+        inputs=_inputs(
+            con, {**chosen, "first_at": row["first_at"], "last_at": row["last_at"]}, width
+        ),
         changes=_changes(frame(con, _CHANGES, {"device": seen.device_id})),
         outcomes=frame(con, _OUTCOMES, chosen),
     )
 
 
-def changes_within(changes: pl.DataFrame, first: datetime, width: timedelta) -> pl.DataFrame:
-    """The changes from `first` on, those of the same bucket of `width` in one row: at, said."""
+def changes_within(found: Course) -> pl.DataFrame:
+    """The changes of a course's window, those of one bucket in one row: at, said (a list)."""
+    again = pl.when("again").then(pl.col("version") + " again").otherwise("version")
+    width = f"{round(found.bucket_width.total_seconds())}s"
     return (
-        changes.filter(pl.col("decided_at") >= first)
-        .with_columns(
-            pl.when("again").then(pl.col("version") + " again").otherwise("version").alias("said")
-        )
-        .group_by(
-            pl.col("decided_at").dt.truncate(f"{round(width.total_seconds())}s").alias("bucket")
-        )
-        .agg(pl.col("decided_at").min().alias("at"), pl.col("said"))
+        found.changes.filter(pl.col("decided_at") >= found.first_at)
+        .group_by(pl.col("decided_at").dt.truncate(width).alias("bucket"))
+        .agg(pl.col("decided_at").min().alias("at"), again.alias("said"))
         .sort("at")
         .select("at", "said")
     )
 
 
 def _inputs(
-    con: duckdb.DuckDBPyConnection,
-    chosen: dict[str, Any],
-    bucketed: dict[str, Any],
-    found: Matching,
+    con: duckdb.DuckDBPyConnection, asked: Mapping[str, Any], width: timedelta
 ) -> pl.DataFrame:
-    volume = one(con, _VOLUME, chosen)["others"] or 0
-    asked = {
-        **bucketed,
-        "first": found.first_at,
-        "last": found.last_at,
-        "every": max(1, math.ceil(volume / COMPARED_VALUES)),
-    }
-    return frame(con, _INPUTS, asked)
+    """Percentiles by input and bucket. Polars groups unnested lists fifty times as fast as DuckDB."""
+    volume = one(con, _VOLUME, asked)["others"] or 0
+    every = max(1, math.ceil(volume / COMPARED_VALUES))
+    rows = frame(con, _INPUTS, {**asked, "every": every, "width_s": width.total_seconds()})
+    values = (
+        rows.join(frame(con, _NAMES, {"type": asked["type"]}), on="layout_id")
+        .explode("value", "name", "place")
+        .filter(pl.col("value").is_finite())
+    )
+    own, value, cell = pl.col("own"), pl.col("value"), ("name", "bucket")
+    mine = values.filter(own).group_by(cell).agg(
+        pl.col("place").min(),
+        pl.len().alias("n"),
+        value.median().alias("median"),
+        value.min().alias("least"),
+        value.max().alias("most"),
+    )  # fmt: skip
+    others = values.filter(~own).group_by(cell).agg(
+        pl.len().alias("others"),
+        value.quantile(0.05, "linear").alias("low"),
+        value.quantile(0.95, "linear").alias("high"),
+    )  # fmt: skip
+    return (
+        mine.join(others, on=cell, how="left")
+        .with_columns(pl.col("others").fill_null(0))
+        .sort(pl.col("place").min().over("name"), "name", "bucket")
+        .drop("place")
+    )
 
 
 def _changes(changes: pl.DataFrame) -> pl.DataFrame:

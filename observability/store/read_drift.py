@@ -26,7 +26,8 @@ LEVELS = 30
 _DECILES = [number / BINS for number in range(1, BINS)]
 
 _TYPES = """
-SELECT decision_type, count(*) AS decisions, min(decided_at) AS first_at, max(decided_at) AS last_at,
+SELECT decision_type, count(*) AS decisions, count(DISTINCT device_id) AS devices,
+    min(decided_at) AS first_at, max(decided_at) AS last_at,
     list(DISTINCT {'name': model_name, 'version': model_version, 'digest': model_digest}) AS models
 FROM decisions
 GROUP BY decision_type
@@ -45,6 +46,7 @@ class DecidedType:
 
     decision_type: str
     decisions: int
+    devices: int
     first_at: datetime
     last_at: datetime
     models: tuple[ModelVersion, ...]
@@ -149,12 +151,12 @@ def of_decisions(
     return Rows(query, {"type": decision_type, **given, **used, **_asked(inputs)}, tuple(inputs))
 
 
-def of_reference(path: Path, inputs: Sequence[Input], *, has_device: bool) -> Rows:
-    """The rows of a reference: a Parquet file with a column for each input."""
+def of_reference(path: Path, inputs: Sequence[Input], *, devices: bool, times: bool) -> Rows:
+    """The rows of a reference: a Parquet file with a column for each input, and others if it has them."""
     columns = [_identifier(one_input.name) for one_input in inputs]
-    device = "device_id" if has_device else "NULL::VARCHAR"
     query = (
-        f"SELECT {device} AS device_id, NULL::TIMESTAMPTZ AS decided_at, NULL::VARCHAR AS model"
+        f"SELECT {'device_id' if devices else 'NULL::VARCHAR'} AS device_id,"
+        f" {'decided_at' if times else 'NULL::TIMESTAMPTZ'} AS decided_at, NULL::VARCHAR AS model"
         f"{_numbered(columns, inputs)} FROM read_parquet($path)"
     )
     return Rows(query, {"path": str(path), **_asked(inputs)}, tuple(inputs))

@@ -28,7 +28,8 @@ def view_name(decision_type: str) -> str:
 def replace_views(con: duckdb.DuckDBPyConnection, decision_types: set[str]) -> None:
     """Make the views of these types anew from all their layouts. At most 1,000 types have one."""
     rows = con.execute(
-        "SELECT decision_type, layout_id, names, categorical_names FROM layouts ORDER BY received_at, layout_id"
+        "SELECT decision_type, layout_id, names, categorical_names FROM layouts"
+        " ORDER BY received_at, layout_id"
     ).fetchall()
     taken: set[str] = set()
     allowed = list(dict.fromkeys(row[0] for row in rows))[:MAX_TYPES]

@@ -10,9 +10,10 @@ import pytest
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 EVERYTHING = (
-    "SELECT * EXCLUDE (gates), gates[1].reason AS reason, 'NaN'::DOUBLE AS nan, 'a' || chr(10) || '\"b' AS text,"
-    " 1::DECIMAL(4, 2) AS price, DATE '2026-01-01' AS day, '\\xFF'::BLOB AS bytes, [1, NULL] AS list,"
-    " 18446744073709551616::HUGEINT AS huge, NULL AS nothing FROM d_pump_stop"
+    "SELECT * EXCLUDE (gates), gates[1].reason AS reason, 'NaN'::DOUBLE AS nan,"
+    " 'a' || chr(10) || '\"b' AS text, 1::DECIMAL(4, 2) AS price, DATE '2026-01-01' AS day,"
+    " '\\xFF'::BLOB AS bytes, [1, NULL] AS list, 18446744073709551616::HUGEINT AS huge,"
+    " NULL AS nothing FROM d_pump_stop"
 )
 
 

@@ -203,10 +203,11 @@ def test_bytes_that_are_no_protobuf_are_refused_and_nothing_else_happens(data: b
         assert "\n" not in str(refusal)
 
 
-_FIELDS = """
-resourceSpans scopeSpans spans resource scope attributes key value events links status code kind traceId
-intValue doubleValue arrayValue values kvlistValue bytesValue stringValue entityRefs idKeys
-""".split()
+_FIELDS = [
+    "resourceSpans", "scopeSpans", "spans", "resource", "scope", "attributes", "key", "value", "events",
+    "links", "status", "code", "kind", "traceId", "intValue", "doubleValue", "arrayValue", "values",
+    "kvlistValue", "bytesValue", "stringValue", "entityRefs", "idKeys",
+]  # fmt: skip
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
     lambda inner: (

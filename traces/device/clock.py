@@ -14,7 +14,7 @@ _BOOT_ID_FILE = Path("/proc/sys/kernel/random/boot_id")
 
 
 class Clock(Protocol):
-    """Wall and monotonic nanoseconds, the boot that the latter count from, and whether the wall is synchronised."""
+    """Wall and monotonic nanoseconds, the boot that the latter count from, whether the wall is in sync."""
 
     @property
     def boot_id(self) -> str: ...

@@ -1,0 +1,129 @@
+"""`whence simulate`: a believable fleet with troubles whose truth is known."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from tqdm import tqdm
+
+from observability.fleet.receiver import recorded_receiver
+from observability.fleet.simulate import Link, keep_time, link_to, ship_history, ship_live
+from observability.fleet.world.trained import TrainedModel
+from observability.fleet.world.world import World
+from observability.models import registry
+from observability.store import lake
+from traces.errors import WrongUse
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Fill a store, or a running receiver, with a fleet's history; with --live go on until stopped.
+
+    Raises WrongUse, StoreError and ShipmentError.
+    """
+    if arguments.live and not arguments.endpoint:
+        raise WrongUse(
+            "--live without --endpoint", "a receiver that runs", "start `whence serve` first"
+        )
+    store = Path(arguments.store)
+    started = time.monotonic()
+    world = World(arguments.seed, arguments.days, arguments.devices, start=_start(arguments))
+    with contextlib.ExitStack() as stack:
+        link = stack.enter_context(_receiver(store, arguments.endpoint, world.start))
+        _refuse_filled(store)
+        work = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        models = world.train(work)
+        for model in models:
+            _register(store, model)
+        truth = Path(arguments.truth) if arguments.truth else store / "truth.json"
+        truth.write_text(world.truth_json() + "\n")
+        keep_time(link, "recorded")
+        bar = stack.enter_context(
+            tqdm(desc="history", unit=" events", file=sys.stderr, disable=None)
+        )
+        counts = ship_history(world, world.events(models), link, bar.update)
+        bar.close()
+        _report(arguments, world, counts, truth, time.monotonic() - started)
+        if arguments.live:
+            keep_time(link, "system")
+            _go_on(world, models, link)
+    return 0
+
+
+def _start(arguments: argparse.Namespace) -> datetime:
+    """The history ends now where it goes on live, else at the last midnight UTC; or as given."""
+    if arguments.start:
+        try:
+            return datetime.fromisoformat(arguments.start).astimezone(UTC)
+        except ValueError as error:
+            raise WrongUse(f"--start {arguments.start!r}", "ISO 8601 with Z") from error
+    now = datetime.now(UTC).replace(microsecond=0)
+    end = now if arguments.live else now.replace(hour=0, minute=0, second=0)
+    return end - timedelta(days=arguments.days)
+
+
+@contextlib.contextmanager
+def _receiver(store: Path, endpoint: str | None, start: datetime) -> Iterator[Link]:
+    if endpoint:
+        yield link_to(store, endpoint)
+        return
+    with recorded_receiver(store, int(start.timestamp()) * 10**9) as (url, _):
+        yield link_to(store, url)
+
+
+def _refuse_filled(store: Path) -> None:
+    with lake.connect(store) as con:
+        held = con.sql("SELECT count(*) FROM decisions").fetchall()[0][0]
+    if held:
+        raise WrongUse(f"{held:,} decisions in {store}", "an empty store", "give another --store")
+
+
+def _register(store: Path, model: TrainedModel) -> None:
+    registry.add(
+        store,
+        model.artifact,
+        name=model.version.name,
+        version=model.version.version,
+        features=model.features,
+        reference=model.reference,
+        threshold=model.threshold,
+    )
+
+
+def _go_on(world: World, models: tuple[TrainedModel, ...], link: Link) -> None:
+    since = int(world.end.timestamp()) * 10**9
+    print("live: decisions go on in real time; Ctrl-C ends it", file=sys.stderr, flush=True)
+    with tqdm(desc="live", unit=" events", file=sys.stderr, disable=None) as bar:
+        for count in ship_live(world, world.live(models, since), link):
+            bar.update(count)
+
+
+def _report(
+    arguments: argparse.Namespace, world: World, counts: Counter[str], truth: Path, seconds: float
+) -> None:
+    said = {
+        "decisions": counts["decisions"],
+        "outcomes": counts["outcomes"],
+        "devices": len(world.devices),
+        "from": world.start.isoformat().replace("+00:00", "Z"),
+        "to": world.end.isoformat().replace("+00:00", "Z"),
+        "troubles": len(world.truth()),
+        "truth": str(truth),
+        "seconds": round(seconds, 1),
+    }
+    if arguments.json:
+        print(json.dumps(said))
+        return
+    print(
+        f"{said['decisions']:,} decisions and {said['outcomes']:,} outcomes of {said['devices']} devices, "
+        f"{said['from']} to {said['to']}, in {said['seconds']} s; {said['troubles']} troubles are in {truth}",
+        flush=True,
+    )

@@ -1,0 +1,88 @@
+"""The baseline of a decision type: what its inputs were like when they counted as usual.
+
+The reference of the type's model where one is registered, else the store's own first weeks. Owns that
+bins are cut here and nowhere else: they are frozen with the baseline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from observability.models.registry import RegisteredModel, find
+from observability.store import read_drift
+from observability.store.read import Window
+from observability.store.read_drift import Bins, Cube, DecidedType, Input
+
+FIRST_DAYS = timedelta(days=28)
+"""How much of the store serves where no reference is registered; half of it where it is shorter."""
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Baseline:
+    """Inputs, their bins, and their counts in buckets of `width` by device; times UTC.
+
+    `model` is name and version of the model whose reference this is; None: the store's first days.
+    """
+
+    inputs: tuple[Input, ...]
+    bins: tuple[Bins, ...]
+    cube: Cube
+    width: timedelta
+    first_at: datetime | None
+    last_at: datetime | None
+    model: str | None
+
+    @property
+    def rows(self) -> int:
+        """How many decisions it rests on."""
+        return int(self.cube.cells["decisions"].sum())
+
+
+def reference_of(
+    con: duckdb.DuckDBPyConnection, store: Path, decided: DecidedType, model: str | None = None
+) -> RegisteredModel | None:
+    """The registered model whose reference is the baseline; None where there is none.
+
+    That of `model` (name and version) where it has one, else that of the latest registration.
+    """
+    known = [found for key in decided.models if (found := find(con, store, key))]
+    usable = [found for found in known if found.reference_path is not None]
+    usable.sort(
+        key=lambda f: (f"{f.version.name} {f.version.version}" == model, f.registered_at)
+    )
+    return usable[-1] if usable else None
+
+
+def from_reference(
+    con: duckdb.DuckDBPyConnection, model: RegisteredModel, width: timedelta = DAY
+) -> Baseline:
+    """The baseline that a registered reference is; the same for all time."""
+    reference, path = model.reference, model.reference_path
+    if reference is None or path is None:
+        raise ValueError("a model without a reference")
+    inputs = tuple(Input(f.name, f.unit, f.levels) for f in model.features)
+    rows = read_drift.of_reference(
+        path, inputs, devices=reference.device_count > 0, times=reference.first_at is not None
+    )
+    bins = read_drift.equal_count_bins(con, rows)
+    name = f"{model.version.name} {model.version.version}"
+    cube = read_drift.count(con, rows, bins, width)
+    return Baseline(inputs, bins, cube, width, reference.first_at, reference.last_at, name)
+
+
+def from_first_days(
+    con: duckdb.DuckDBPyConnection, decided: DecidedType, width: timedelta = DAY
+) -> Baseline:
+    """The baseline that the store's own first 28 days are, or the first half of fewer."""
+    length = min(FIRST_DAYS, (decided.last_at - decided.first_at) / 2)
+    window = Window(end=decided.first_at + length)
+    inputs = read_drift.recorded_inputs(con, decided.decision_type, window)
+    rows = read_drift.of_decisions(con, decided.decision_type, inputs, window)
+    bins = read_drift.equal_count_bins(con, rows)
+    cube = read_drift.count(con, rows, bins, width)
+    return Baseline(inputs, bins, cube, width, decided.first_at, window.end, None)

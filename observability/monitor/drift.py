@@ -1,0 +1,262 @@
+"""How far the inputs of a decision type lie from their baseline, by day, device and model version.
+
+Effect sizes with their counts, never a verdict: whether a shift is more than a sensor's own ups and
+downs is a test's question. A device is compared with its own baseline where that has enough values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import duckdb
+import numpy as np
+import polars as pl
+
+from observability.monitor.baseline import Baseline
+from observability.monitor.psi import FEWEST, psi
+from observability.store import read_drift
+from observability.store.read import Window
+from observability.store.read_drift import Cube
+
+MOST_BUCKETS = 120
+MOST_CELLS = 60_000
+"""Of devices times buckets; a larger fleet gets wider buckets."""
+OWN_BASELINE = 10 * FEWEST
+"""Values from which a device's own part of the baseline serves it; else the fleet's does."""
+_WIDTHS = tuple(timedelta(days=days) for days in (1, 7, 28, 91, 364))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drift:
+    """A decision type over a window beside its baseline.
+
+    `usual` has the baseline's counts, shape `(1 + n_devices, n_inputs, n_bins)`, and `now` those of
+    the window, `(1 + n_devices, n_buckets, n_inputs, n_bins)`; the fleet comes first, and each device
+    of `devices` has the baseline that it is compared with. `decided` counts decisions, `(1 +
+    n_devices, n_buckets)`; `usual_sums` and `sums` are of the recorded values, as the counts are.
+    `own` tells which devices are compared with their own baseline.
+    """
+
+    decision_type: str
+    baseline: Baseline
+    width: timedelta
+    starts: tuple[datetime, ...]
+    devices: tuple[str, ...]
+    own: np.ndarray
+    usual: np.ndarray
+    usual_sums: np.ndarray
+    now: np.ndarray
+    sums: np.ndarray
+    decided: np.ndarray
+    cube: Cube
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The inputs, as the model orders them."""
+        return tuple(one_input.name for one_input in self.baseline.inputs)
+
+    @property
+    def constant(self) -> np.ndarray:
+        """Which inputs the baseline never saw vary, shape `(n_inputs,)`; they have no PSI."""
+        return np.array([bins.constant for bins in self.baseline.bins], dtype=bool)
+
+    @property
+    def after(self) -> int:
+        """The first bucket after the baseline; 0 where none lies after it."""
+        last = self.baseline.last_at
+        later = [n for n, start in enumerate(self.starts) if last is None or start >= last]
+        return later[0] if later else 0
+
+    def place(self, device: str | None) -> int:
+        """Where a device lies on the first axis; the fleet for None or one that did not decide."""
+        return self.devices.index(device) + 1 if device in self.devices else 0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spread:
+    """A cube by place (0 the fleet, then devices) and bucket; further axes as in the cube."""
+
+    starts: tuple[datetime, ...]
+    counts: np.ndarray
+    sums: np.ndarray
+    decided: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Cells:
+    """A heatmap's numbers, rows by columns: PSI (NaN: too few), recorded values, share of missing."""
+
+    psi: np.ndarray
+    values: np.ndarray
+    missing: np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Overlay:
+    """One input's counts by bin, in the baseline and now, and the mean of both; NaN of levels."""
+
+    usual: np.ndarray
+    now: np.ndarray
+    usual_mean: float
+    mean: float
+    psi: float
+    missing: float
+
+
+def width_for(span: timedelta, devices: int) -> timedelta:
+    """The narrowest bucket for a stretch of time: days, or more where that would be too many.
+
+    >>> width_for(timedelta(days=42), 24).days, width_for(timedelta(days=790), 4).days
+    (1, 7)
+    """
+    most = max(6, min(MOST_BUCKETS, MOST_CELLS // max(devices, 1)))
+    return next((width for width in _WIDTHS if span / width <= most), _WIDTHS[-1])
+
+
+def drift(
+    con: duckdb.DuckDBPyConnection,
+    baseline: Baseline,
+    decision_type: str,
+    window: Window,
+    model: str | None = None,
+) -> Drift:
+    """Count a window's decisions in the baseline's bins; `model` (name and version) narrows."""
+    rows = read_drift.of_decisions(con, decision_type, baseline.inputs, window)
+    cube = read_drift.count(con, rows, baseline.bins, baseline.width)
+    return compared(baseline, decision_type, cube, model)
+
+
+def compared(
+    baseline: Baseline, decision_type: str, cube: Cube, model: str | None = None
+) -> Drift:
+    """A cube beside its baseline. The order of the cube's cells does not matter."""
+    if model is not None:
+        cube = _only(cube, cube.cells["model"] == model)
+    devices = tuple(cube.cells["device_id"].unique().sort())
+    spread = spread_out(cube, devices, baseline.width)
+    usual, usual_sums, own = _usual(baseline, devices)
+    return Drift(
+        decision_type=decision_type,
+        baseline=baseline,
+        width=baseline.width,
+        starts=spread.starts,
+        devices=devices,
+        own=own,
+        usual=usual,
+        usual_sums=usual_sums,
+        now=spread.counts,
+        sums=spread.sums,
+        decided=spread.decided,
+        cube=cube,
+    )
+
+
+def spread_out(cube: Cube, devices: tuple[str, ...], width: timedelta) -> Spread:
+    """A cube's counts by device and bucket; the fleet's sum, of known and other devices, is first."""
+    starts = _steps(cube.cells["at"], width)
+    buckets = {at: n for n, at in enumerate(starts)}
+    places = {device: n + 1 for n, device in enumerate(devices)}
+    known = cube.cells["at"].is_not_null().to_numpy()
+    cells = cube.cells.filter(known)
+    device_at = np.array([places.get(device, 0) for device in cells["device_id"]], dtype=int)
+    bucket_at = np.array([buckets[at] for at in cells["at"]], dtype=int)
+
+    def spread(values: np.ndarray) -> np.ndarray:
+        out = np.zeros((1 + len(devices), len(starts), *values.shape[1:]), values.dtype)
+        np.add.at(out, (device_at, bucket_at), values[known])
+        out[0] = out.sum(axis=0)
+        return out
+
+    decided = cube.cells["decisions"].to_numpy().astype(np.int64)
+    return Spread(starts, spread(cube.counts), spread(cube.sums), spread(decided))
+
+
+def by_input(drift: Drift, device: str | None = None) -> Cells:
+    """Inputs by buckets, of the fleet or of one device; shape `(n_inputs, n_buckets)`."""
+    at = drift.place(device)
+    cells = _cells(drift.usual[at][:, None], drift.now[at].swapaxes(0, 1), drift.decided[at])
+    cells.psi[drift.constant] = np.nan
+    return cells
+
+
+def by_device(drift: Drift, name: str) -> Cells:
+    """Devices by buckets, of one input; shape `(n_devices, n_buckets)`."""
+    n = drift.names.index(name)
+    cells = _cells(drift.usual[1:, None, n], drift.now[1:, :, n], drift.decided[1:])
+    if drift.constant[n]:
+        cells.psi[:] = np.nan
+    return cells
+
+
+def overlay(
+    drift: Drift, name: str, device: str | None, first: int = 0, until: int | None = None
+) -> Overlay:
+    """One input in the baseline and in the buckets from `first` up to `until`."""
+    n, at = drift.names.index(name), drift.place(device)
+    usual, now = drift.usual[at, n], drift.now[at, first:until, n].sum(axis=0)
+    decided = drift.decided[at, first:until].sum()
+    levels = bool(drift.baseline.inputs[n].levels)
+    return Overlay(
+        usual=usual,
+        now=now,
+        usual_mean=np.nan if levels else _ratio(drift.usual_sums[at, n], usual.sum()),
+        mean=np.nan if levels else _ratio(drift.sums[at, first:until, n].sum(), now.sum()),
+        psi=float("nan") if drift.constant[n] else float(psi(usual, now)),
+        missing=_ratio(decided - now.sum(), decided),
+    )
+
+
+def by_version(drift: Drift, name: str, first: int = 0, until: int | None = None) -> pl.DataFrame:
+    """Each model version beside the fleet's baseline: model, psi (NaN: too few), values, devices."""
+    n = drift.names.index(name)
+    chosen = set(drift.starts[first:until])
+    cells = drift.cube.cells
+    rows = []
+    for model in cells["model"].unique().sort():
+        of = ((cells["model"] == model) & cells["at"].is_in(list(chosen))).to_numpy()
+        counts = drift.cube.counts[of, n].sum(axis=0)
+        effect = float("nan") if drift.constant[n] else float(psi(drift.usual[0, n], counts))
+        devices = cells.filter(of)["device_id"].n_unique()
+        rows.append((model, effect, int(counts.sum()), devices))
+    return pl.DataFrame(rows, ["model", "psi", "values", "devices"], orient="row")
+
+
+def _cells(usual: np.ndarray, now: np.ndarray, decided: np.ndarray) -> Cells:
+    values = now.sum(axis=-1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        missing = 1 - values / np.where(decided > 0, decided, np.nan)
+    return Cells(psi(usual, now), values, missing)
+
+
+def _usual(
+    baseline: Baseline, devices: tuple[str, ...]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The baseline of the fleet and of each device, their sums, and whose own it is."""
+    cube = baseline.cube
+    fleet, fleet_sums = cube.counts.sum(axis=0), cube.sums.sum(axis=0)
+    counts, sums = [fleet], [fleet_sums]
+    own = np.zeros(len(devices), dtype=bool)
+    for n, device in enumerate(devices):
+        of = (cube.cells["device_id"] == device).fill_null(False).to_numpy()
+        own[n] = cube.cells.filter(of)["decisions"].sum() >= OWN_BASELINE
+        counts.append(cube.counts[of].sum(axis=0) if own[n] else fleet)
+        sums.append(cube.sums[of].sum(axis=0) if own[n] else fleet_sums)
+    return np.stack(counts), np.stack(sums), own
+
+
+def _steps(at: pl.Series, width: timedelta) -> tuple[datetime, ...]:
+    """Every bucket from the first to the last, whether or not anything lies in it."""
+    first, last = at.min(), at.max()
+    if not isinstance(first, datetime) or not isinstance(last, datetime):
+        return ()
+    return tuple(first + n * width for n in range((last - first) // width + 1))
+
+
+def _only(cube: Cube, of: pl.Series) -> Cube:
+    kept = of.to_numpy()
+    return Cube(cube.cells.filter(of), cube.counts[kept], cube.sums[kept])
+
+
+def _ratio(part: float, whole: float) -> float:
+    return float(part / whole) if whole else float("nan")
