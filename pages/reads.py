@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,9 +17,21 @@ import streamlit as st
 
 from observability.explain.explain import explain
 from observability.explain.explanation import Attributions, Explanation
-from observability.store import lake, read, read_decisions, read_fleet, read_surroundings
+from observability.models.registry import RegisteredModel
+from observability.monitor import baseline, drift
+from observability.monitor.baseline import Baseline
+from observability.monitor.moved import Moved, moved
+from observability.store import (
+    lake,
+    read,
+    read_decisions,
+    read_drift,
+    read_fleet,
+    read_surroundings,
+)
 from observability.store.read import Freshness, Window
 from observability.store.read_decisions import Filters, Matching
+from observability.store.read_drift import DecidedType
 from observability.store.read_fleet import Fleet
 from observability.store.read_surroundings import InputRow, Surroundings
 
@@ -73,6 +86,18 @@ def choices() -> Mapping[str, tuple[str, ...]]:
     return _choices(_commit(_store()))
 
 
+def decided_types() -> tuple[DecidedType, ...]:
+    """The decision types of the store, over all time."""
+    return _decided_types(_commit(_store()))
+
+
+def drift_over(
+    window: Window, decided: DecidedType, model: str | None
+) -> tuple[drift.Drift, tuple[Moved, ...]]:
+    """How far a decision type's inputs lie from their baseline, and what of it moved most."""
+    return _drift(_commit(_store()), window, decided.decision_type, model)
+
+
 def story(decision_id: str) -> Story | None:
     """Why a device did what it did, and what lies around it; None where it is not stored."""
     return _story(_commit(_store()), decision_id)
@@ -115,6 +140,40 @@ def _matching(commit: Commit, filters: Filters) -> Matching:
 @st.cache_data(ttl=_FORGET, max_entries=8, show_spinner=False)
 def _choices(commit: Commit) -> Mapping[str, tuple[str, ...]]:
     return read_decisions.choices(_cursor(commit.store))
+
+
+@st.cache_data(ttl=_FORGET, max_entries=8, show_spinner=False)
+def _decided_types(commit: Commit) -> tuple[DecidedType, ...]:
+    return read_drift.decided_types(_cursor(commit.store))
+
+
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
+def _drift(
+    commit: Commit, window: Window, decision_type: str, model: str | None
+) -> tuple[drift.Drift, tuple[Moved, ...]]:
+    decided = next(d for d in _decided_types(commit) if d.decision_type == decision_type)
+    width = drift.width_for(decided.within(window), decided.devices)
+    with lake.reading(_cursor(commit.store)) as con:
+        known = baseline.reference_of(con, Path(commit.store), decided, model)
+        usual = (
+            _first_days(commit.store, decision_type, baseline.first_days(decided), width)
+            if known is None
+            else _reference(commit.store, known, width)
+        )
+        found = drift.drift(con, usual, decision_type, window, model)
+    return found, moved(found)
+
+
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
+def _reference(store: str, model: RegisteredModel, width: timedelta) -> Baseline:
+    """Frozen: no commit changes a reference."""
+    return baseline.from_reference(_cursor(store), model, width)
+
+
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
+def _first_days(store: str, decision_type: str, window: Window, width: timedelta) -> Baseline:
+    """Frozen until forgotten: what of these days arrives late counts then."""
+    return baseline.from_first_days(_cursor(store), decision_type, window, width)
 
 
 @st.cache_data(ttl=_FORGET, max_entries=128, show_spinner=False)

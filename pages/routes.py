@@ -16,6 +16,7 @@ _HERE = Path(__file__).parent
 FLEET = _HERE / "fleet.py"
 DECISIONS = _HERE / "decisions.py"
 DECISION = _HERE / "decision.py"
+DRIFT = _HERE / "drift.py"
 
 
 def go(page: Path, **parameters: str) -> NoReturn:

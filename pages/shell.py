@@ -22,6 +22,7 @@ def main() -> None:
         [
             st.Page(routes.FLEET, title="Fleet", url_path="fleet", default=True),
             st.Page(routes.DECISIONS, title="Decisions", url_path="decisions"),
+            st.Page(routes.DRIFT, title="Drift", url_path="drift"),
             st.Page(routes.DECISION, title="Decision", url_path="decision", visibility="hidden"),
         ],
         position="top",

@@ -24,23 +24,29 @@ _remembered: dict[bytes, tuple[str, Any, bytes]] = {}
 class Content:
     """Attribute values by name, of a name given twice the last, and their canonical bytes.
 
-    The values are shared between spans: they are to be read only.
+    The values are shared between spans: they are to be read only. `measured` are those that were not
+    remembered; what is remembered is short (at most 2 KiB) and flat.
     """
 
     values: dict[str, Any]
+    measured: dict[str, Any]
     canonical: bytes
 
 
 def read_content(pairs: Iterable[KeyValue]) -> Content:
     """Read the attributes of a span."""
     values: dict[str, Any] = {}
+    measured: dict[str, Any] = {}
     parts: dict[str, bytes] = {}
     for pair in pairs:
         wire = pair.SerializeToString()
-        key, value, part = _remembered.get(wire) or _read(pair, wire)
+        known = _remembered.get(wire)
+        key, value, part = known or _read(pair, wire)
         values[key] = value
         parts[key] = part
-    return Content(values, joined(parts))
+        if known is None:
+            measured[key] = value
+    return Content(values, measured, joined(parts))
 
 
 def _read(pair: KeyValue, wire: bytes) -> tuple[str, Any, bytes]:

@@ -135,12 +135,15 @@ def page() -> str:
         "## Context",
         "",
         "`decision.context.<name>` holds any scalar: device state, mode, shift. Location, user and",
-        "rollout arm reuse the standard names: " + ", ".join(f"`{prefix}*`" for prefix in REUSED_CONTEXT) + ".",
+        "rollout arm reuse the standard names: "
+        + ", ".join(f"`{prefix}*`" for prefix in REUSED_CONTEXT)
+        + ".",
         "",
         "## Also accepted",
         "",
         "`decision.input.<name>` scalars and a map-valued `decision.input`, as other SDKs write them;",
-        "integers where a double is meant; null for NaN. Every attribute that is not named here is kept as it came.",
+        "integers where a double is meant; null for NaN. Every attribute that is not named here is kept",
+        "as it came.",
     ]
     return "\n".join(lines) + "\n"
 

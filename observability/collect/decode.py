@@ -6,6 +6,7 @@ span is kept as it came.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
-from observability.collect.limits import Limits, check_attributes, check_times
+from observability.collect.limits import Limits, check_attributes, check_count, check_times
 from observability.store import records
 from observability.store.schema import arrow_table
 from traces import codec
@@ -89,9 +90,16 @@ def _decode_group(
 
 
 def _resource(envelope: ResourceSpans, limits: Limits) -> records.Row:
-    check_attributes(limits, attributes_of(envelope.resource.attributes))
-    check_attributes(limits, attributes_of(envelope.scope_spans[0].scope.attributes))
-    row = records.resource_row(envelope)
+    return _checked_resource(envelope.SerializeToString(deterministic=True), limits)
+
+
+@functools.lru_cache(maxsize=4096)
+def _checked_resource(envelope: bytes, limits: Limits) -> records.Row:
+    """The row of a resource, which a device sends with each request and hardly ever changes."""
+    parsed = ResourceSpans.FromString(envelope)
+    check_attributes(limits, attributes_of(parsed.resource.attributes))
+    check_attributes(limits, attributes_of(parsed.scope_spans[0].scope.attributes))
+    row = records.resource_row(parsed)
     _check_texts(row)
     return row
 
@@ -108,7 +116,8 @@ def _decode_span(
     content = read_content(span.attributes)
     attributes = content.values
     _check_texts({"name": span.name} | {name: attributes.get(name) for name in _COLUMN_TEXTS})
-    check_attributes(limits, attributes)
+    check_count(limits, attributes)
+    check_attributes(limits, content.measured)
     for part in (*span.events, *span.links):
         check_attributes(limits, attributes_of(part.attributes))
     if any(mark in attributes for mark in _DECISION_MARKS):

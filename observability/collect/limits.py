@@ -37,10 +37,15 @@ def check_times(start_unix_nano: int, end_unix_nano: int) -> None:
         )
 
 
-def check_attributes(limits: Limits, attributes: Mapping[str, Any]) -> None:
-    """Raise InvalidSpan where there are too many attributes or one is too large or deep."""
+def check_count(limits: Limits, attributes: Mapping[str, Any]) -> None:
+    """Raise InvalidSpan where there are too many attributes."""
     if len(attributes) > limits.attributes_per_span:
         raise InvalidSpan(f"{len(attributes)} attributes", f"at most {limits.attributes_per_span}")
+
+
+def check_attributes(limits: Limits, attributes: Mapping[str, Any]) -> None:
+    """Raise InvalidSpan where there are too many attributes or one is too large or deep."""
+    check_count(limits, attributes)
     for name, value in attributes.items():
         _check_name(limits, name)
         _check_value(limits, name, value, limits.nesting)

@@ -1,7 +1,7 @@
 """PSI as a heatmap over time: inputs or devices down, buckets across.
 
 The colour is clear where nothing moved and full where all did, so it reads the same on light and on
-dark, and for every eye: one hue, more or less of it. It is logarithmic, and no step of it is a limit.
+dark, and for every eye: one hue, more or less of it, by the root of PSI. No step of it is a limit.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ MOVED = "#8A63D2"
 """Readable on light and on dark, and no verdict's colour."""
 _SCALE = [[0.0, "rgba(138,99,210,0.05)"], [1.0, "rgba(138,99,210,1)"]]
 _TOO_FEW = [[0.0, "rgba(127,127,127,0.38)"], [1.0, "rgba(127,127,127,0.38)"]]
-_LEAST, _MOST = 0.03, 10.0
-_TICKS = (0.03, 0.1, 0.3, 1, 3, 10)
+_MOST = 10.0
+"""PSI of the full colour: all values where the baseline had one in ten give about 8."""
+_TICKS = (0, 0.1, 0.5, 1, 2, 5, 10)
 _ROW_PX, _FRAME_PX = 19, 62
 
 
@@ -41,7 +42,6 @@ def heatmap(
     x = [start.replace(tzinfo=None) + width / 2 for start in starts]
     said = _said(cells, starts, width)
     figure = go.Figure()
-    clipped = np.clip(cells.psi, _LEAST, _MOST)
     few = np.where(np.isnan(cells.psi) & (cells.values > 0), 0.0, np.nan)
     shared = {"x": x, "y": list(range(len(rows))), "xgap": 1, "ygap": 1, "customdata": said}
     hover = "%{customdata}<extra></extra>"
@@ -50,7 +50,7 @@ def heatmap(
         name="too few", **shared,
     )  # fmt: skip
     figure.add_heatmap(
-        z=np.log10(clipped), zmin=math.log10(_LEAST), zmax=math.log10(_MOST), colorscale=_SCALE,
+        z=np.sqrt(cells.psi), zmin=0.0, zmax=math.sqrt(_MOST), colorscale=_SCALE,
         hoverongaps=False, hovertemplate=hover, name="PSI", colorbar=_colorbar(), **shared,
     )  # fmt: skip
     _add_end_of_baseline(figure, baseline_until, starts, width)
@@ -102,7 +102,7 @@ def _label(row: str, chosen: bool) -> str:
 def _colorbar() -> dict[str, object]:
     return {
         "title": {"text": "PSI", "side": "top"},
-        "tickvals": [math.log10(tick) for tick in _TICKS],
+        "tickvals": [math.sqrt(tick) for tick in _TICKS],
         "ticktext": [f"{tick:g}" for tick in _TICKS],
         "thickness": 10,
         "len": 1.0,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,11 +20,11 @@ def overlay(shown: Overlay, of: Input, bins: Bins) -> go.Figure:
     """Shares of the recorded values by bin; bins are of equal count over the fleet's baseline."""
     labels = bin_labels(of, bins)
     figure = go.Figure()
-    for name, counts, colour in (
+    for name, counted, colour in (
         ("baseline", shown.usual, USUAL),
         ("now", shown.now, MOVED),
     ):
-        counts = counts[: len(labels)]
+        counts = counted[: len(labels)]
         total = counts.sum()
         figure.add_bar(
             name=f"{name}, n = {total:,}",
@@ -65,7 +66,7 @@ def bin_labels(of: Input, bins: Bins) -> tuple[str, ...]:
     edges = _short(bins.edges)
     if not edges:
         return ("all",)
-    between = [f"{low} – {high}" for low, high in zip(edges, edges[1:], strict=False)]
+    between = [f"{low} – {high}" for low, high in itertools.pairwise(edges)]
     return (f"≤ {edges[0]}", *between, f"> {edges[-1]}")
 
 

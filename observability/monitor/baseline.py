@@ -16,6 +16,7 @@ from observability.models.registry import RegisteredModel, find
 from observability.store import read_drift
 from observability.store.read import Window
 from observability.store.read_drift import Bins, Cube, DecidedType, Input
+from traces.errors import ModelError
 
 FIRST_DAYS = timedelta(days=28)
 """How much of the store serves where no reference is registered; half of it where it is shorter."""
@@ -52,19 +53,22 @@ def reference_of(
     """
     known = [found for key in decided.models if (found := find(con, store, key))]
     usable = [found for found in known if found.reference_path is not None]
-    usable.sort(
-        key=lambda f: (f"{f.version.name} {f.version.version}" == model, f.registered_at)
-    )
+    usable.sort(key=lambda f: (f"{f.version.name} {f.version.version}" == model, f.registered_at))
     return usable[-1] if usable else None
 
 
 def from_reference(
     con: duckdb.DuckDBPyConnection, model: RegisteredModel, width: timedelta = DAY
 ) -> Baseline:
-    """The baseline that a registered reference is; the same for all time."""
+    """The baseline that a registered reference is; the same for all time.
+
+    Raises ModelError where none is registered.
+    """
     reference, path = model.reference, model.reference_path
     if reference is None or path is None:
-        raise ValueError("a model without a reference")
+        raise ModelError(
+            f"no reference of {model.version.name} {model.version.version}", "a registered one"
+        )
     inputs = tuple(Input(f.name, f.unit, f.levels) for f in model.features)
     rows = read_drift.of_reference(
         path, inputs, devices=reference.device_count > 0, times=reference.first_at is not None
@@ -75,14 +79,19 @@ def from_reference(
     return Baseline(inputs, bins, cube, width, reference.first_at, reference.last_at, name)
 
 
-def from_first_days(
-    con: duckdb.DuckDBPyConnection, decided: DecidedType, width: timedelta = DAY
-) -> Baseline:
-    """The baseline that the store's own first 28 days are, or the first half of fewer."""
+def first_days(decided: DecidedType) -> Window:
+    """The store's own first 28 days of a type, or the first half of fewer, in whole days if it can be."""
     length = min(FIRST_DAYS, (decided.last_at - decided.first_at) / 2)
-    window = Window(end=decided.first_at + length)
-    inputs = read_drift.recorded_inputs(con, decided.decision_type, window)
-    rows = read_drift.of_decisions(con, decided.decision_type, inputs, window)
+    whole = length // DAY * DAY
+    return Window(decided.first_at, decided.first_at + (whole or length))
+
+
+def from_first_days(
+    con: duckdb.DuckDBPyConnection, decision_type: str, window: Window, width: timedelta = DAY
+) -> Baseline:
+    """The baseline that the store's own decisions of a window are, where there is no reference."""
+    inputs = read_drift.recorded_inputs(con, decision_type, window)
+    rows = read_drift.of_decisions(con, decision_type, inputs, window)
     bins = read_drift.equal_count_bins(con, rows)
     cube = read_drift.count(con, rows, bins, width)
-    return Baseline(inputs, bins, cube, width, decided.first_at, window.end, None)
+    return Baseline(inputs, bins, cube, width, window.start, window.end, None)

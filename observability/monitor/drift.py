@@ -127,9 +127,7 @@ def drift(
     return compared(baseline, decision_type, cube, model)
 
 
-def compared(
-    baseline: Baseline, decision_type: str, cube: Cube, model: str | None = None
-) -> Drift:
+def compared(baseline: Baseline, decision_type: str, cube: Cube, model: str | None = None) -> Drift:
     """A cube beside its baseline. The order of the cube's cells does not matter."""
     if model is not None:
         cube = _only(cube, cube.cells["model"] == model)
@@ -215,6 +213,8 @@ def by_version(drift: Drift, name: str, first: int = 0, until: int | None = None
     rows = []
     for model in cells["model"].unique().sort():
         of = ((cells["model"] == model) & cells["at"].is_in(list(chosen))).to_numpy()
+        if not of.any():
+            continue
         counts = drift.cube.counts[of, n].sum(axis=0)
         effect = float("nan") if drift.constant[n] else float(psi(drift.usual[0, n], counts))
         devices = cells.filter(of)["device_id"].n_unique()

@@ -178,7 +178,7 @@ class Course:
     `gates`, in the order asked: gate, kind, asked, blocked, changed (modified or deferred),
     others_asked, others_blocked.
     `inputs`, in the model's order: name, bucket, n, median, least, most of this device, others,
-    low, high (5th and 95th percentile of the others, None where there are none).
+    low, middle, high (5th, 50th, 95th percentile of the others, None where there are none).
     `changes`, over all time: decided_at, kind (model, firmware), version, again (it ran before).
     `outcomes`: label, decisions, newest_at.
     """
@@ -274,6 +274,7 @@ def _inputs(
     others = values.filter(~own).group_by(cell).agg(
         pl.len().alias("others"),
         value.quantile(0.05, "linear").alias("low"),
+        value.median().alias("middle"),
         value.quantile(0.95, "linear").alias("high"),
     )  # fmt: skip
     return (

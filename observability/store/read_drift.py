@@ -51,6 +51,12 @@ class DecidedType:
     last_at: datetime
     models: tuple[ModelVersion, ...]
 
+    def within(self, window: Window) -> timedelta:
+        """How much of the type's time lies in a window; none where they do not meet."""
+        first = max(self.first_at, window.start or self.first_at)
+        last = min(self.last_at, window.end or self.last_at)
+        return max(last - first, timedelta())
+
 
 @dataclass(frozen=True, slots=True)
 class Input:
@@ -122,10 +128,7 @@ def recorded_inputs(
     texts = dict.fromkeys(name for names in layouts["categorical_names"] for name in names)
     return (
         *(Input(name) for name in numbers),
-        *(
-            Input(name, levels=_levels(con, layouts, decision_type, name, window))
-            for name in texts
-        ),
+        *(Input(name, levels=_levels(con, layouts, decision_type, name, window)) for name in texts),
     )
 
 

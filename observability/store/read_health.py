@@ -29,6 +29,10 @@ LISTED = 100
 """Rows that each of the lists holds at most; the counts beside them are of all."""
 COMPLETE_PAUSES = 3.0
 """Late decisions are complete when no pause among them is longer than this many usual ones."""
+STALE_INTERVALS = 10
+"""A store of real time stands still after this many of its mean intervals without a receipt,"""
+STALE_AT_LEAST = timedelta(minutes=15)
+"""and after this time, whatever its interval."""
 
 _ASKED = "($start IS NULL OR received_at >= $start) AND ($end IS NULL OR received_at < $end)"
 _LAG_S = "(epoch_us(received_at) - epoch_us(decided_at)) / 1e6"
@@ -54,14 +58,18 @@ ORDER BY bucket
 """
 
 _LATE = f"""
-SELECT count(*) AS decisions, count(DISTINCT device_id) AS devices
+SELECT count(*) AS decisions, count(DISTINCT device_id) AS devices,
+    min(decided_at) AS first_at, max(decided_at) AS last_at
 FROM decisions
 WHERE {_ASKED} AND {_LAG_S} > $late_s
 """
 
 _BLOCKS = f"""
 WITH asked AS (
-    SELECT device_id, decided_at, received_at, {_LAG_S} AS lag_s FROM decisions WHERE {_ASKED}
+    SELECT device_id, decided_at, received_at, {_LAG_S} AS lag_s
+    FROM decisions
+    WHERE {_ASKED} AND decided_at >= CAST($first_at AS TIMESTAMPTZ) - INTERVAL 1 DAY
+        AND decided_at <= CAST($last_at AS TIMESTAMPTZ) + INTERVAL 1 DAY
 ), paused AS (
     SELECT *, lag_s > $late_s AS late,
         epoch(decided_at - lag(decided_at) OVER by_time) AS before_s,
@@ -137,6 +145,25 @@ class Arrived:
     high_lag_s: float | None
     ahead: int
     ahead_devices: int
+
+    @property
+    def per_hour(self) -> float | None:
+        """Decisions an hour between the first and the last receipt."""
+        lasted = self._lasted_s
+        return self.decisions / (lasted / 3600) if lasted else None
+
+    def stands_still(self, behind_s: float | None) -> bool:
+        """Whether nothing came for so many seconds that the screen shows the past, not the present."""
+        if behind_s is None or self.commits < 2:
+            return False
+        usual_s = self._lasted_s / (self.commits - 1)
+        return behind_s > max(STALE_AT_LEAST.total_seconds(), STALE_INTERVALS * usual_s)
+
+    @property
+    def _lasted_s(self) -> float:
+        if self.first_at is None or self.last_at is None:
+            return 0.0
+        return (self.last_at - self.first_at).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,11 +268,10 @@ def spells(blocks: pl.DataFrame) -> tuple[Spell, ...]:
 def _late(con: duckdb.DuckDBPyConnection, chosen: dict[str, Any], median_lag_s: float) -> Late:
     over_s = max(LATE_AT_LEAST.total_seconds(), LATE_TIMES_USUAL * median_lag_s)
     asked = {**chosen, "late_s": over_s}
-    return Late(
-        over_s=over_s,
-        **one(con, _LATE, asked),
-        blocks=frame(con, _BLOCKS, {**asked, "pauses": COMPLETE_PAUSES, "listed": LISTED}),
-    )
+    found = one(con, _LATE, asked)
+    between = {"first_at": found.pop("first_at"), "last_at": found.pop("last_at")}
+    listed = {**asked, **between, "pauses": COMPLETE_PAUSES, "listed": LISTED}
+    return Late(over_s=over_s, **found, blocks=frame(con, _BLOCKS, listed))
 
 
 def _spell(rows: Sequence[dict[str, Any]]) -> Spell:

@@ -10,6 +10,7 @@ import base64
 import functools
 import hashlib
 import json
+import math
 import operator
 from collections.abc import Iterable, Mapping, Set
 from datetime import UTC, datetime, timedelta
@@ -282,6 +283,8 @@ def _text(value: Any) -> str:
     """A value as text, as OpenTelemetry asks of what is not OTLP: JSON, bytes in base64."""
     if isinstance(value, str | bytes):
         return value if isinstance(value, str) else _base64(value)
+    if type(value) is int or (type(value) is float and math.isfinite(value)):
+        return repr(value)
     return json.dumps(value, ensure_ascii=False, default=_base64)
 
 

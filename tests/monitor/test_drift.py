@@ -1,0 +1,152 @@
+"""What drift says of counts: nothing of equal ones, most of the farthest, and no more than they hold."""
+
+from __future__ import annotations
+
+import doctest
+import math
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from observability.monitor import psi as index
+from observability.monitor.baseline import Baseline
+from observability.monitor.drift import by_device, by_input, by_version, compared, overlay
+from observability.monitor.moved import longest_run, moved
+from observability.monitor.psi import carried, psi
+from observability.store.read_drift import Bins, Cube, Input
+
+START = datetime(2024, 5, 1, tzinfo=UTC)
+DAY = timedelta(days=1)
+DEVICES = tuple(f"pump-{n}" for n in range(1, 5))
+INPUTS = (Input("temperature", "°C"), Input("pressure", "bar"), Input("stage"))
+BINS = (
+    Bins((1.0, 2.0, 3.0), 0.0, 4.0),
+    Bins((1.0, 2.0, 3.0), 0.0, 4.0),
+    Bins((), 7.0, 7.0),
+)
+EVEN = np.array([25, 25, 25, 25])
+HOT = np.array([0, 0, 0, 100])
+
+counts = st.lists(st.integers(0, 500), min_size=4, max_size=4).map(np.array)
+
+
+def cube(days: range, values: dict[tuple[str, int], np.ndarray] | None = None) -> Cube:
+    """100 decisions of each device each day; `values` has the temperatures that are not even."""
+    cells = [(START + day * DAY, device, "wear 1.0", 100) for day in days for device in DEVICES]
+    counted = np.zeros((len(cells), 3, 4), np.int64)
+    counted[:, :2], counted[:, 2, 0] = EVEN, 100
+    for place, (at, device, _, _) in enumerate(cells):
+        counted[place, 0] = (values or {}).get((device, (at - START).days), EVEN)
+    frame = pl.DataFrame(cells, ["at", "device_id", "model", "decisions"], orient="row")
+    return Cube(frame, counted, counted @ np.array([0.5, 1.5, 2.5, 3.5]))
+
+
+def baseline(width: timedelta = DAY) -> Baseline:
+    return Baseline(INPUTS, BINS, cube(range(28)), width, START, START + 28 * DAY, "wear 1.0")
+
+
+@given(counts)
+def test_what_did_not_change_has_no_drift(found: np.ndarray) -> None:
+    effect = float(psi(found, found))
+    assert effect == 0 if found.sum() >= 50 else math.isnan(effect)
+
+
+@given(counts, counts)
+def test_drift_is_never_negative_and_the_same_both_ways(one: np.ndarray, other: np.ndarray) -> None:
+    there, back = float(psi(one, other)), float(psi(other, one))
+    assert math.isnan(there) == math.isnan(back) == (min(one.sum(), other.sum()) < 50)
+    assert math.isnan(there) or (there >= 0 and math.isclose(there, back, abs_tol=1e-12))
+
+
+@given(counts, counts)
+def test_a_bin_that_both_lack_adds_nothing(one: np.ndarray, other: np.ndarray) -> None:
+    padded = psi(np.append(one, [0, 0]), np.append(other, [0, 0]))
+    assert np.array_equal(padded, psi(one, other), equal_nan=True)
+
+
+@given(st.lists(st.tuples(counts, counts), min_size=1, max_size=5))
+def test_the_devices_parts_are_the_whole_shift(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
+    usual, now = (np.stack(side) for side in zip(*pairs, strict=True))
+    parts = carried(usual, now)
+    assert np.isnan(parts).all() or math.isclose(parts.sum(), 1.0, rel_tol=1e-6)
+
+
+@given(st.permutations(range(8)))
+def test_the_order_in_which_counts_arrive_does_not_matter(order: list[int]) -> None:
+    whole = cube(range(28, 30), {("pump-2", 29): HOT})
+    mixed = Cube(whole.cells[order], whole.counts[order], whole.sums[order])
+    one, other = (compared(baseline(), "pump.stop", each) for each in (whole, mixed))
+    assert np.array_equal(one.now, other.now)
+    assert np.array_equal(by_input(one).psi, by_input(other).psi, equal_nan=True)
+
+
+def test_the_counts_of_devices_and_days_add_up_to_the_fleets() -> None:
+    found = compared(baseline(), "pump.stop", cube(range(28, 35)))
+    assert np.array_equal(found.now[0], found.now[1:].sum(axis=0))
+    assert by_version(found, "temperature").row(0) == ("wear 1.0", 0.0, 7 * 4 * 100, 4)
+
+
+def test_a_known_shift_is_ranked_first_with_its_device_and_its_days() -> None:
+    shifted = {("pump-3", day): HOT for day in range(31, 35)}
+    first, *others = moved(compared(baseline(), "pump.stop", cube(range(28, 38), shifted)))
+    assert (first.name, first.devices, first.values) == ("temperature", ("pump-3",), 400)
+    assert (first.since, first.to) == (START + 31 * DAY, START + 35 * DAY)
+    assert (first.usual_mean, first.mean) == (2.0, 3.5)
+    assert first.usual == 0
+    assert math.isclose(first.share, 1.0)
+    assert not others
+
+
+def test_what_still_lasts_has_no_end_and_what_most_devices_share_is_the_fleets() -> None:
+    shifted = {(device, day): HOT for device in DEVICES[:3] for day in range(33, 38)}
+    found = moved(compared(baseline(), "pump.stop", cube(range(28, 38), shifted)))
+    assert [(one.name, one.devices, one.to) for one in found] == [("temperature", (), None)]
+    assert found[0].since == START + 33 * DAY
+
+
+def test_nothing_is_listed_where_nothing_moved() -> None:
+    assert moved(compared(baseline(), "pump.stop", cube(range(20, 38)))) == ()
+    assert moved(compared(baseline(), "pump.stop", cube(range(0)))) == ()
+
+
+def test_an_input_that_was_constant_in_the_baseline_has_no_psi() -> None:
+    found = compared(baseline(), "pump.stop", cube(range(28, 30)))
+    assert found.constant.tolist() == [False, False, True]
+    assert np.isnan(by_input(found).psi[2]).all()
+    assert np.isnan(by_device(found, "stage").psi).all()
+    assert math.isnan(overlay(found, "stage", None).psi)
+
+
+def test_too_few_values_have_no_psi_and_their_count_is_told() -> None:
+    few = np.array([10, 10, 10, 19])
+    found = compared(baseline(), "pump.stop", cube(range(28, 29), {("pump-1", 28): few}))
+    cells = by_device(found, "temperature")
+    assert np.isnan(cells.psi[:, 0]).tolist() == [True, False, False, False]
+    assert cells.values[0, 0] == 49
+    assert cells.missing[0, 0] == pytest.approx(0.51)
+
+
+def test_a_device_that_the_baseline_does_not_know_is_compared_with_the_fleet() -> None:
+    known = cube(range(28, 30))
+    names = known.cells["device_id"].replace({"pump-1": "pump-9"})
+    strange = Cube(known.cells.with_columns(names), known.counts, known.sums)
+    found = compared(baseline(), "pump.stop", strange)
+    assert dict(zip(found.devices, found.own.tolist(), strict=True))["pump-9"] is False
+    assert np.array_equal(found.usual[found.place("pump-9")], found.usual[0])
+
+
+@given(st.lists(st.floats(-5, 5), max_size=12))
+def test_the_longest_run_is_the_one_with_the_largest_sum(values: list[float]) -> None:
+    first, until = longest_run(np.array(values))
+    best = max(
+        (sum(values[a:b]) for a in range(len(values) + 1) for b in range(a, len(values) + 1)),
+    )
+    assert math.isclose(sum(values[first:until]), best, abs_tol=1e-9)
+
+
+def test_the_examples_in_the_docstrings_hold() -> None:
+    assert not doctest.testmod(index).failed
