@@ -47,8 +47,8 @@ def neighbours(around: Surroundings, stored: StoredDecision) -> tuple[Path, dict
         pressed = st.button(f"{label}{apart}", key=f"go_{key}", shortcut=key, disabled=near is None)
         if pressed and near is not None:
             moved = routes.DECISION, {"id": near.decision_id}
-    if st.button(f"All of {plain(stored.device_id)}", key="go_device", type="tertiary"):
-        moved = routes.DECISIONS, {"device": stored.device_id}
+    if st.button(f"Device {plain(stored.device_id)}", key="go_device", type="tertiary"):
+        moved = routes.DEVICE, {"id": stored.device_id}
     return moved
 
 

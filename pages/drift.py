@@ -53,7 +53,7 @@ def _figures(shown: Drift, moved: tuple[Moved, ...], name: str, device: str | No
     values, devices = st.columns([4, 5], gap="medium")
     with values:
         parts.values(shown, name, device, during)
-        parts.versions(shown, name, during)
+        parts.versions(shown, name, device, during)
     with devices:
         parts.devices(shown, name, device)
 

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import streamlit as st
 
-from observability.figures.heatmap import heatmap
+from observability.figures.heatmap import OF_DEVICES, OF_FLEET, heatmap
 from observability.figures.overlay import overlay
 from observability.monitor import drift
 from observability.monitor.drift import Drift
@@ -43,7 +43,7 @@ def answer(moved: Sequence[Moved], drifts: Sequence[Drift]) -> str:
     top = moved[0]
     return (
         f"{top.name} of {top.decision_type} moved most: {_means(top)}{_who(top, named=1)}"
-        f"{_carries(top)}, {_when(top)} (PSI {number(top.psi)}, n = {count(top.values)})"
+        f"{_carries(top)}, {_when(top)} (PSI {number(top.psi)}, n\u00a0=\u00a0{count(top.values)})"
     )
 
 
@@ -113,6 +113,7 @@ def inputs(shown: Drift, name: str, device: str | None) -> None:
             shown.width,
             baseline_until=shown.baseline.last_at,
             chosen=name,
+            most=OF_FLEET if device is None else OF_DEVICES,
         ),
         alt=f"PSI of each input of {shown.decision_type} by {_bucket(shown)}, {whose}",
         key="drift_inputs",
@@ -150,9 +151,10 @@ def values(shown: Drift, name: str, device: str | None, now: tuple[int, int]) ->
     st.caption(f"{effect}.{mean} Missing now: {number(round(100 * found.missing, 2), '%')}.")
 
 
-def versions(shown: Drift, name: str, now: tuple[int, int]) -> None:
-    """The same time by model version."""
-    rows = drift.by_version(shown, name, *now)
+def versions(shown: Drift, name: str, device: str | None, now: tuple[int, int]) -> None:
+    """The same values by model version."""
+    rows = drift.by_version(shown, name, device, *now)
+    components.section(f"{name} by model version", f"now, {device or 'the fleet'}")
     components.listing(
         [
             {
@@ -169,21 +171,13 @@ def versions(shown: Drift, name: str, now: tuple[int, int]) -> None:
 
 def devices(shown: Drift, name: str, device: str | None) -> None:
     """The heatmap of one input over all devices."""
-    own = int(shown.own.sum())
-    against = (
-        "each beside its own baseline"
-        if own == len(shown.devices)
-        else (
-            "beside the fleet's baseline"
-            if not own
-            else f"{own} beside their own baseline, the others beside the fleet's"
-        )
-    )
-    components.section(f"{name} by device", against)
+    names, cells = drift.by_device(shown, name, shown.after)
+    most = f"; the {len(names)} that moved most" if len(names) < len(shown.devices) else ""
+    components.section(f"{name} by device", f"{_beside(shown)}{most}")
     components.figure(
         heatmap(
-            drift.by_device(shown, name),
-            shown.devices,
+            cells,
+            names,
             shown.starts,
             shown.width,
             baseline_until=shown.baseline.last_at,
@@ -213,7 +207,7 @@ def _line(one: Moved) -> str:
     return (
         f"**{plain(one.name)}** of {plain(one.decision_type)} — {plain(_means(one))}"
         f"{plain(_who(one, named=_NAMED))}, {_when(one)}: PSI {number(one.psi)}{usual}, "
-        f"n = {count(one.values)}"
+        f"n\u00a0=\u00a0{count(one.values)}"
     )
 
 
@@ -251,6 +245,15 @@ def _means(one: Moved) -> str:
     apart = abs(one.mean - one.usual_mean)
     before = number(one.usual_mean, resolution=apart)
     return f"mean {before} → {number(one.mean, one.unit, resolution=apart)} "
+
+
+def _beside(shown: Drift) -> str:
+    own, every = int(shown.own.sum()), len(shown.devices)
+    if own == every:
+        return "each beside its own baseline"
+    if not own:
+        return "beside the fleet's baseline"
+    return f"{own} of {every} beside their own baseline, the others beside the fleet's"
 
 
 def _row(name: str, constant: bool) -> str:

@@ -31,7 +31,7 @@ def main() -> None:
     components.section("Devices", "newest decision first")
     row = components.grid(**tables.devices(fleet.devices), key="fleet_devices")
     if row is not None:
-        routes.go(routes.DECISIONS, device=fleet.devices["device_id"][row])
+        routes.go(routes.DEVICE, id=fleet.devices["device_id"][row])
 
 
 def _tiles(fleet: Fleet, now: datetime) -> tuple[Tile, ...]:

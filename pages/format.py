@@ -154,6 +154,29 @@ def days(first: datetime | None, last: datetime | None) -> str:
     return "without dates" if first is None or last is None else f"{day(first)} to {day(last)}"
 
 
+def span(first: datetime, last: datetime) -> str:
+    """A stretch of time to the minute, UTC.
+
+    >>> span(datetime(2020, 1, 1, 8, 5, tzinfo=UTC), datetime(2020, 1, 1, 14, tzinfo=UTC))
+    '2020-01-01 08:05 to 14:00 UTC'
+    """
+    first, last = first.astimezone(UTC), last.astimezone(UTC)
+    until = "%H:%M" if first.date() == last.date() else "%Y-%m-%d %H:%M"
+    return f"{first:%Y-%m-%d %H:%M} to {last:{until}} UTC"
+
+
+def size(count_of_bytes: int) -> str:
+    r"""A number of bytes, decimal.
+
+    >>> size(512), size(7676203)
+    ('512\u202fB', '7.68\u202fMB')
+    """
+    for unit, bytes_each in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if count_of_bytes >= bytes_each:
+            return number(count_of_bytes / bytes_each, unit)
+    return number(count_of_bytes, "B")
+
+
 def ago(seconds: float) -> str:
     r"""How long ago.
 

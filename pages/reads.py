@@ -25,14 +25,18 @@ from observability.store import (
     lake,
     read,
     read_decisions,
+    read_device,
     read_drift,
     read_fleet,
+    read_health,
     read_surroundings,
 )
 from observability.store.read import Freshness, Window
 from observability.store.read_decisions import Filters, Matching
+from observability.store.read_device import Course, Known
 from observability.store.read_drift import DecidedType
 from observability.store.read_fleet import Fleet
+from observability.store.read_health import Health
 from observability.store.read_surroundings import InputRow, Surroundings
 
 _FORGET = "10m"
@@ -96,6 +100,21 @@ def drift_over(
 ) -> tuple[drift.Drift, tuple[Moved, ...]]:
     """How far a decision type's inputs lie from their baseline, and what of it moved most."""
     return _drift(_commit(_store()), window, decided.decision_type, model)
+
+
+def device(device_id: str, window: Window) -> Known | None:
+    """A device as ever seen; None where it never decided."""
+    return _device(_commit(_store()), device_id, window)
+
+
+def course(device_id: str, decision_type: str, window: Window) -> Course | None:
+    """A device's decisions of one type over a window; None where there are none."""
+    return _course(_commit(_store()), device_id, decision_type, window)
+
+
+def health(window: Window) -> Health:
+    """How what is shown arrived, over a window of receipts."""
+    return _health(_commit(_store()), window)
 
 
 def story(decision_id: str) -> Story | None:
@@ -174,6 +193,26 @@ def _reference(store: str, model: RegisteredModel, width: timedelta) -> Baseline
 def _first_days(store: str, decision_type: str, window: Window, width: timedelta) -> Baseline:
     """Frozen until forgotten: what of these days arrives late counts then."""
     return baseline.from_first_days(_cursor(store), decision_type, window, width)
+
+
+@st.cache_data(ttl=_FORGET, max_entries=64, show_spinner=False)
+def _device(commit: Commit, device_id: str, window: Window) -> Known | None:
+    return read_device.known(_cursor(commit.store), device_id, window)
+
+
+@st.cache_data(ttl=_FORGET, max_entries=64, show_spinner=False)
+def _course(commit: Commit, device_id: str, decision_type: str, window: Window) -> Course | None:
+    seen = _device(commit, device_id, window)
+    if seen is None:
+        return None
+    with lake.reading(_cursor(commit.store)) as con:
+        return read_device.course(con, seen, decision_type, window)
+
+
+@st.cache_data(ttl=_FORGET, max_entries=16, show_spinner=False)
+def _health(commit: Commit, window: Window) -> Health:
+    with lake.reading(_cursor(commit.store)) as con:
+        return read_health.health(con, Path(commit.store), window)
 
 
 @st.cache_data(ttl=_FORGET, max_entries=128, show_spinner=False)

@@ -16,6 +16,8 @@ _HERE = Path(__file__).parent
 FLEET = _HERE / "fleet.py"
 DECISIONS = _HERE / "decisions.py"
 DECISION = _HERE / "decision.py"
+DEVICE = _HERE / "device.py"
+HEALTH = _HERE / "health.py"
 DRIFT = _HERE / "drift.py"
 
 

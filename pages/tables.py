@@ -79,3 +79,40 @@ def decisions(rows: pl.DataFrame) -> Table:
         "columns": columns,
         "alt": "The newest matching decisions",
     }
+
+
+def late_blocks(rows: pl.DataFrame) -> Table:
+    """The stretches of `Late.blocks`, the newest receipt first."""
+    shown = rows.select(
+        "device_id", "first_at", "last_at", "decisions", "received_at",
+        (pl.col("longest_s") / 3600).alias("longest_h"), "complete",
+    )  # fmt: skip
+    columns = {
+        "first_at": st.column_config.DatetimeColumn("Decided from, UTC", format=_TIME),
+        "last_at": st.column_config.DatetimeColumn("to", format=_TIME),
+        "decisions": st.column_config.NumberColumn("Decisions, n", format="localized"),
+        "received_at": st.column_config.DatetimeColumn("All here, UTC", format=_TIME),
+        "longest_h": st.column_config.NumberColumn("Latest by, h", format="%.3g"),
+        "complete": st.column_config.CheckboxColumn("Complete"),
+    }
+    return {
+        "shown": shown,
+        "opens": ("device_id", "Device"),
+        "columns": columns,
+        "alt": "Stretches of decisions that came late, by device",
+    }
+
+
+def conflicts(rows: pl.DataFrame) -> Table:
+    """The conflicts of `Health.conflicts`, the newest first."""
+    columns = {
+        "received_at": st.column_config.DatetimeColumn("Came again, UTC", format=_TIME),
+        "device_id": "Device",
+        "kind": "Table",
+    }
+    return {
+        "shown": rows.select("span_key", "received_at", "device_id", "kind"),
+        "opens": ("span_key", "Id"),
+        "columns": columns,
+        "alt": "Spans that came again with other content",
+    }

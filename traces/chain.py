@@ -35,7 +35,7 @@ def canonical_attributes(attributes: Mapping[str, Any]) -> bytes:
     """Attributes sorted and type-tagged, without `decision.chain.*`.
 
     Integers that a double holds exactly, and all in an array of numbers, count as doubles, and null
-    counts as NaN, since exporters in other languages write one for the other.
+    counts as NaN, since exporters in other languages write one for the other; a zero has no sign.
     """
     return joined({key: canonical_attribute(key, value) for key, value in attributes.items()})
 
@@ -55,6 +55,8 @@ def canonical(value: Any) -> bytes:
 
     >>> canonical(1) == canonical(1.0), canonical("1") == canonical(1)
     (True, False)
+    >>> canonical(-0.0) == canonical(0.0)
+    True
     >>> canonical([1, None]) == canonical([1.0, math.nan])
     True
     """
@@ -66,7 +68,7 @@ def canonical(value: Any) -> bytes:
         case int() if abs(value) > _EXACT:
             return b"i" + struct.pack(">q", value)
         case int() | float():
-            return _NAN if value != value else b"d" + struct.pack(">d", value)
+            return _NAN if value != value else b"d" + struct.pack(">d", value + 0.0)
         case None:
             return _NAN
         case bytes():
@@ -84,8 +86,8 @@ def canonical(value: Any) -> bytes:
 
 
 def _packed(values: Sequence[float | None]) -> bytes:
-    """Numbers as big-endian doubles, every NaN and null of one pattern."""
-    numbers = [math.nan if v is None or v != v else v for v in values]
+    """Numbers as big-endian doubles, every NaN and null of one pattern, and every zero."""
+    numbers = [math.nan if v is None or v != v else v + 0.0 for v in values]
     return struct.pack(f">{len(numbers)}d", *numbers)
 
 

@@ -20,10 +20,13 @@ MOVED = "#8A63D2"
 """Readable on light and on dark, and no verdict's colour."""
 _SCALE = [[0.0, "rgba(138,99,210,0.05)"], [1.0, "rgba(138,99,210,1)"]]
 _TOO_FEW = [[0.0, "rgba(127,127,127,0.38)"], [1.0, "rgba(127,127,127,0.38)"]]
-_MOST = 10.0
-"""PSI of the full colour: all values where the baseline had one in ten give about 8."""
+OF_DEVICES, OF_FLEET = 10.0, 2.0
+"""PSI of the full colour. All of a device's values where one in ten belongs give about 8; a fleet of
+which some devices do so, far less."""
 _TICKS = (0, 0.1, 0.5, 1, 2, 5, 10)
-_ROW_PX, _FRAME_PX = 19, 62
+_FEW_TICKS = (0, 1, 10)
+_FEW_ROWS = 8
+_ROW_PX, _FRAME_PX, _LEAST_PX = 19, 62, 110
 
 
 def heatmap(
@@ -34,10 +37,11 @@ def heatmap(
     *,
     baseline_until: datetime | None = None,
     chosen: str | None = None,
+    most: float = OF_DEVICES,
 ) -> go.Figure:
     """Draw cells, the first row on top; a line where the baseline ends, the row `chosen` in bold.
 
-    Grey is too few values for a PSI; empty is nothing recorded.
+    PSI of `most` and above has the full colour. Grey is too few values for a PSI; empty is nothing recorded.
     """
     x = [start.replace(tzinfo=None) + width / 2 for start in starts]
     said = _said(cells, starts, width)
@@ -50,12 +54,12 @@ def heatmap(
         name="too few", **shared,
     )  # fmt: skip
     figure.add_heatmap(
-        z=np.sqrt(cells.psi), zmin=0.0, zmax=math.sqrt(_MOST), colorscale=_SCALE,
-        hoverongaps=False, hovertemplate=hover, name="PSI", colorbar=_colorbar(), **shared,
+        z=np.sqrt(cells.psi), zmin=0.0, zmax=math.sqrt(most), colorscale=_SCALE,
+        hoverongaps=False, hovertemplate=hover, name="PSI", colorbar=_colorbar(len(rows), most), **shared,
     )  # fmt: skip
     _add_end_of_baseline(figure, baseline_until, starts, width)
     figure.update_layout(
-        height=_FRAME_PX + _ROW_PX * len(rows),
+        height=_FRAME_PX + max(_ROW_PX * len(rows), _LEAST_PX),
         margin={"l": 0, "r": 0, "t": 18, "b": 0},
         dragmode=False,
     )
@@ -99,11 +103,12 @@ def _label(row: str, chosen: bool) -> str:
     return f"<b>{text}</b>" if chosen else text
 
 
-def _colorbar() -> dict[str, object]:
+def _colorbar(rows: int, most: float) -> dict[str, object]:
+    ticks = [t for t in (_TICKS if rows >= _FEW_ROWS else _FEW_TICKS) if t <= most]
     return {
         "title": {"text": "PSI", "side": "top"},
-        "tickvals": [math.sqrt(tick) for tick in _TICKS],
-        "ticktext": [f"{tick:g}" for tick in _TICKS],
+        "tickvals": [math.sqrt(tick) for tick in ticks],
+        "ticktext": [f"{tick:g}" for tick in ticks],
         "thickness": 10,
         "len": 1.0,
         "xpad": 6,

@@ -22,6 +22,8 @@ from observability.store.read_drift import Cube
 MOST_BUCKETS = 120
 MOST_CELLS = 60_000
 """Of devices times buckets; a larger fleet gets wider buckets."""
+MOST_ROWS = 40
+"""Devices that a heatmap has rows for."""
 OWN_BASELINE = 10 * FEWEST
 """Values from which a device's own part of the baseline serves it; else the fleet's does."""
 _WIDTHS = tuple(timedelta(days=days) for days in (1, 7, 28, 91, 364))
@@ -178,13 +180,21 @@ def by_input(drift: Drift, device: str | None = None) -> Cells:
     return cells
 
 
-def by_device(drift: Drift, name: str) -> Cells:
-    """Devices by buckets, of one input; shape `(n_devices, n_buckets)`."""
+def by_device(
+    drift: Drift, name: str, first: int = 0, most: int = MOST_ROWS
+) -> tuple[tuple[str, ...], Cells]:
+    """Devices by buckets, of one input: their names, and cells of shape `(n_devices, n_buckets)`.
+
+    Of more than `most` devices, those whose PSI is largest in the buckets from `first` on.
+    """
     n = drift.names.index(name)
     cells = _cells(drift.usual[1:, None, n], drift.now[1:, :, n], drift.decided[1:])
+    far = np.nan_to_num(cells.psi[:, first:]).max(axis=1, initial=0.0)
+    kept = np.sort(np.argsort(-far, kind="stable")[:most])
     if drift.constant[n]:
         cells.psi[:] = np.nan
-    return cells
+    names = tuple(drift.devices[at] for at in kept)
+    return names, Cells(cells.psi[kept], cells.values[kept], cells.missing[kept])
 
 
 def overlay(
@@ -205,18 +215,19 @@ def overlay(
     )
 
 
-def by_version(drift: Drift, name: str, first: int = 0, until: int | None = None) -> pl.DataFrame:
-    """Each model version beside the fleet's baseline: model, psi (NaN: too few), values, devices."""
-    n = drift.names.index(name)
-    chosen = set(drift.starts[first:until])
+def by_version(
+    drift: Drift, name: str, device: str | None, first: int = 0, until: int | None = None
+) -> pl.DataFrame:
+    """Each model version that decided, beside the baseline: model, psi (NaN: too few), values, devices."""
+    n, at = drift.names.index(name), drift.place(device)
     cells = drift.cube.cells
+    during = cells["at"].is_in(list(drift.starts[first:until]))
+    asked = during & (cells["device_id"] == device) if at else during
     rows = []
-    for model in cells["model"].unique().sort():
-        of = ((cells["model"] == model) & cells["at"].is_in(list(chosen))).to_numpy()
-        if not of.any():
-            continue
-        counts = drift.cube.counts[of, n].sum(axis=0)
-        effect = float("nan") if drift.constant[n] else float(psi(drift.usual[0, n], counts))
+    for model in cells.filter(asked)["model"].unique().sort():
+        of = asked & (cells["model"] == model)
+        counts = drift.cube.counts[of.to_numpy(), n].sum(axis=0)
+        effect = float("nan") if drift.constant[n] else float(psi(drift.usual[at, n], counts))
         devices = cells.filter(of)["device_id"].n_unique()
         rows.append((model, effect, int(counts.sum()), devices))
     return pl.DataFrame(rows, ["model", "psi", "values", "devices"], orient="row")

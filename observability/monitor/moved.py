@@ -19,6 +19,8 @@ from observability.monitor.psi import carried, psi
 LISTED = 6
 _USUAL_DAY = 0.90
 """A day counts towards a stretch where its PSI lies above this share of the baseline's days."""
+_OF_PEAK = 0.2
+"""It counts as moved since a day's PSI is this part of its largest: days just above the usual do not."""
 _GROUPS = 2
 """Groups of devices of one input that are listed."""
 _FAR = 0.05
@@ -103,20 +105,30 @@ def longest_run(beyond: np.ndarray) -> tuple[int, int]:
 
 
 def _of_input(drift: Drift, n: int, days: np.ndarray) -> list[Moved]:
-    """The groups of devices that moved together in one input; `days` are its baseline's."""
-    fleet = _stretches(drift, n, days, slice(0, 1))
+    """The groups of devices that moved in one input, each in a time of its own; `days` are its baseline's."""
     left = sorted(_stretches(drift, n, days, slice(1, None)), key=lambda s: -s.beyond)
     found: list[Moved] = []
     while left and len(found) < _GROUPS:
         top = left[0]
-        group = [s for s in left if 2 * s.beyond >= top.beyond and s.overlaps(top)]
-        left = [s for s in left if s not in group]
-        if 2 * len(group) > len(drift.devices) and len(drift.devices) > 1:
-            break
-        found.append(_moved(drift, n, top, [s.place for s in group]))
-    else:
-        fleet = [] if found else fleet
-    return found + [_moved(drift, n, s, []) for s in fleet]
+        group = _along(drift, n, top)
+        if 2 * len(group) > len(drift.devices) > 1:
+            return found + _of_fleet(drift, n, days)
+        found.append(_moved(drift, n, top, group))
+        left = [s for s in left if not s.overlaps(top)]
+    return found or _of_fleet(drift, n, days)
+
+
+def _of_fleet(drift: Drift, n: int, days: np.ndarray) -> list[Moved]:
+    return [_moved(drift, n, s, []) for s in _stretches(drift, n, days, slice(0, 1))]
+
+
+def _along(drift: Drift, n: int, top: _Stretch) -> list[int]:
+    """The places of the devices that lay at least half as far beyond the usual in the same time."""
+    now = drift.now[1:, top.first : top.until, n].sum(axis=1)
+    beyond = psi(drift.usual[1:, n], now) - top.usual
+    beyond[top.place - 1] = np.inf
+    order = np.argsort(-np.nan_to_num(beyond, nan=-np.inf))
+    return [int(at) + 1 for at in order if 2 * beyond[at] >= top.beyond]
 
 
 def _stretches(drift: Drift, n: int, days: np.ndarray, places: slice) -> list[_Stretch]:
@@ -130,7 +142,7 @@ def _stretches(drift: Drift, n: int, days: np.ndarray, places: slice) -> list[_S
     reach: dict[int, float] = {}
     found = []
     for at, effect in enumerate(effects):
-        first, until = longest_run(effect - limit)
+        first, until = _run(effect, limit)
         length = until - first
         if not length:
             continue
@@ -143,6 +155,14 @@ def _stretches(drift: Drift, n: int, days: np.ndarray, places: slice) -> list[_S
         if stretch.beyond > _FAR:
             found.append(stretch)
     return found
+
+
+def _run(effect: np.ndarray, limit: float) -> tuple[int, int]:
+    """The longest run beyond a limit, from where it reaches a part of its own peak."""
+    first, until = longest_run(effect - limit)
+    if until == first:
+        return first, until
+    return longest_run(effect - max(limit, _OF_PEAK * float(np.nanmax(effect[first:until]))))
 
 
 def _reach(usual: np.ndarray, days: np.ndarray, length: int) -> float:

@@ -21,7 +21,6 @@ COMPARED_VALUES = 1_000_000
 """Input values of the others that a comparison reads at most; of more decisions a fixed share."""
 CHANGES_SHOWN = 12
 """A device that changes its model or firmware more often is shown with the first of each only."""
-
 _IN_WINDOW = "($start IS NULL OR decided_at >= $start) AND ($end IS NULL OR decided_at < $end)"
 _CHOSEN = f"decision_type = $type AND {_IN_WINDOW}"
 
@@ -42,7 +41,6 @@ ORDER BY decisions_ever DESC, type
 """
 
 _RESOURCE = "SELECT attributes FROM resources WHERE resource_id = $resource LIMIT 1"
-
 _COURSE = f"""
 SELECT time_bucket(to_seconds($width_s), decided_at) AS bucket, disposition, count(*) AS decisions,
     quantile_cont(score, 0.05) FILTER (isfinite(score)) AS low,
@@ -94,6 +92,13 @@ FROM layouts
 WHERE decision_type = $type AND len(names) > 0
 """
 
+_UNITS = """
+SELECT feature.name AS name, any_value(feature.unit) AS unit
+FROM (SELECT unnest(features) AS feature FROM models)
+WHERE feature.unit <> ''
+GROUP BY feature.name
+"""
+
 _CHANGES = """
 WITH ran AS (
     SELECT decided_at, decision_id, decision_type, model_name || ' ' || model_version AS model,
@@ -107,7 +112,7 @@ WITH ran AS (
     FROM ran
 ), changes AS (
     SELECT decided_at, 'model' AS kind, model AS version FROM before
-    WHERE model IS DISTINCT FROM model_before
+    WHERE decision_type = $type AND model IS DISTINCT FROM model_before
     UNION ALL
     SELECT decided_at, 'firmware', 'firmware ' || firmware FROM before
     WHERE firmware IS DISTINCT FROM firmware_before AND firmware IS NOT NULL
@@ -179,8 +184,9 @@ class Course:
     others_asked, others_blocked.
     `inputs`, in the model's order: name, bucket, n, median, least, most of this device, others,
     low, middle, high (5th, 50th, 95th percentile of the others, None where there are none).
-    `changes`, over all time: decided_at, kind (model, firmware), version, again (it ran before).
-    `outcomes`: label, decisions, newest_at.
+    `changes` of firmware and of the type's model, over all time: decided_at, kind (model, firmware),
+    version, again (it ran before).
+    `outcomes`: label, decisions, newest_at. `units`, by input, as the registered models state them.
     """
 
     type: str
@@ -194,6 +200,7 @@ class Course:
     inputs: pl.DataFrame
     changes: pl.DataFrame
     outcomes: pl.DataFrame
+    units: Mapping[str, str]
 
 
 def known(con: duckdb.DuckDBPyConnection, device_id: str, window: Window) -> Known | None:
@@ -233,8 +240,9 @@ def course(
         inputs=_inputs(
             con, {**chosen, "first_at": row["first_at"], "last_at": row["last_at"]}, width
         ),
-        changes=_changes(frame(con, _CHANGES, {"device": seen.device_id})),
+        changes=_changes(frame(con, _CHANGES, {"device": seen.device_id, "type": decision_type})),
         outcomes=frame(con, _OUTCOMES, chosen),
+        units=dict(frame(con, _UNITS).iter_rows()),
     )
 
 

@@ -279,7 +279,7 @@ def _spell(rows: Sequence[dict[str, Any]]) -> Spell:
         first_at=min(row["first_at"] for row in rows),
         last_at=max(row["last_at"] for row in rows),
         received_at=max(row["received_at"] for row in rows),
-        device_ids=tuple(dict.fromkeys(row["device_id"] for row in rows)),
+        device_ids=tuple(sorted({row["device_id"] for row in rows})),
         decisions=sum(row["decisions"] for row in rows),
         complete=all(row["complete"] for row in rows),
     )

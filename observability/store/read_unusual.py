@@ -1,7 +1,7 @@
-"""What of one device departs from the rest of the fleet, and from when to when.
+"""What of one device departs from the rest of its fleet, and since when.
 
-Owns the rules: a few bars of chance are no departure, and what was always so is told apart from what
-began. A gate that blocks more here than elsewhere is at work: something to look at, not a fault.
+Owns the rules. Each is about a change or a certainty: machines differ, and a device that always read
+higher than the others is no news. They are set for operators to look, not calibrated alarms.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
-from typing import Any, Literal
+from typing import Any
 
+import numpy as np
 import polars as pl
 
 from observability.store.read_attention import (
@@ -22,14 +23,16 @@ from observability.store.read_attention import (
 )
 from observability.store.read_device import Course, Known
 
-BARS_AT_LEAST = 3
-"""A departure lasts at least this many buckets that can be judged,"""
-OWN_AT_LEAST = 3
-"""each with this many values of the device"""
 OTHERS_AT_LEAST = 20
-"""and this many of the others."""
+"""Values of the others that a bucket needs to be compared."""
+BUCKETS_AT_LEAST = 10
+"""Buckets that an input needs to be judged."""
 STILL_AT_LEAST = 20
 """An input stood still when this many values in a row are the same, while those of others vary."""
+SHIFTED_SPREADS = 0.4
+"""An input shifted when its distance to the others' median changed by this share of their usual range,"""
+SHIFTED_DEVIATIONS = 2.5
+"""and by this many of its own deviations, on the side of the change that is shorter."""
 GATE_JUDGED = 10
 """A gate counts once it was asked this often here and elsewhere,"""
 GATE_TIMES = 2.0
@@ -37,25 +40,30 @@ GATE_TIMES = 2.0
 GATE_AT_LEAST = 0.05
 """and more than this share."""
 
-How = Literal["above", "below", "still", "usual"]
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """An input that read the same value from `first_at` up to `last_at`, UTC; `stands`: it still does."""
+
+    name: str
+    value: float
+    first_at: datetime
+    last_at: datetime
+    stands: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Departure:
-    """One input away from the others: their 5th to 95th percentile is `low` to `high`, `value` is here.
+class Shifted:
+    """An input that reads `by` more (or less) against the others from about `since` (UTC) on.
 
-    It lasts from `first_at` up to `last_at` (UTC). `began`: it was usual before; `stands`: it has not ended.
+    `until` is when it came back, None where it has not.
     """
 
     name: str
-    how: How
-    first_at: datetime
-    last_at: datetime
-    value: float
-    low: float
-    high: float
-    began: bool
-    stands: bool
+    by: float
+    since: datetime
+    until: datetime | None
+    spreads: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,18 +87,21 @@ def silent_for(seen: Known, now: datetime) -> timedelta | None:
     return quiet if quiet > limit else None
 
 
-def departures(found: Course) -> tuple[Departure, ...]:
-    """The longest departure of each input; those that began and stand first, then the longest."""
-    every = [
-        departure
+def stood_still(found: Course) -> tuple[Still, ...]:
+    """The longest stretch in which each input stood still, the newest first."""
+    runs = [
+        max(stretches, key=lambda still: still.last_at - still.first_at)
         for rows in found.inputs.partition_by("name", maintain_order=True)
-        if (departure := _longest(rows.to_dicts(), found.bucket_width)) is not None
+        if (stretches := list(_still(rows.to_dicts(), found.bucket_width)))
     ]
-    return tuple(
-        sorted(
-            every, key=lambda d: (not (d.began and d.stands), not d.began, d.first_at - d.last_at)
-        )
-    )
+    return tuple(sorted(runs, key=lambda still: still.last_at, reverse=True))
+
+
+def shifted(found: Course) -> tuple[Shifted, ...]:
+    """The inputs whose distance to the others changed, the farthest first."""
+    every = (_shifted(rows) for rows in found.inputs.partition_by("name", maintain_order=True))
+    far = (one for one in every if one is not None and abs(one.spreads) >= SHIFTED_SPREADS)
+    return tuple(sorted(far, key=lambda one: -abs(one.spreads)))
 
 
 def gated(gates: pl.DataFrame) -> tuple[Gated, ...]:
@@ -106,53 +117,56 @@ def gated(gates: pl.DataFrame) -> tuple[Gated, ...]:
     return tuple(found)
 
 
-def how(row: dict[str, Any]) -> How:
-    """Where a device lay in one row of `Course.inputs`."""
-    if row["n"] < OWN_AT_LEAST or row["others"] < OTHERS_AT_LEAST:
-        return "usual"
-    if row["least"] == row["most"] and row["low"] < row["high"]:
-        return "still"
-    if row["median"] > row["high"]:
-        return "above"
-    return "below" if row["median"] < row["low"] else "usual"
+def _still(rows: Sequence[dict[str, Any]], width: timedelta) -> Iterator[Still]:
+    """Of the rows of one input, in order of time; one that never varies is a setting, not a sensor."""
+    if not any(row["least"] < row["most"] for row in rows):
+        return
+
+    def held(row: dict[str, Any]) -> float | None:
+        others_vary = row["others"] and row["low"] < row["high"]
+        return row["median"] if row["least"] == row["most"] and others_vary else None
+
+    for value, grouped in groupby(rows, key=held):
+        run = list(grouped)
+        if value is not None and sum(row["n"] for row in run) >= STILL_AT_LEAST:
+            last = run[-1]["bucket"]
+            yield Still(
+                run[0]["name"], value, run[0]["bucket"], last + width, last == rows[-1]["bucket"]
+            )
 
 
-def _longest(rows: Sequence[dict[str, Any]], width: timedelta) -> Departure | None:
-    """Of the rows of one input, in order of time."""
-    varies = any(row["least"] < row["most"] for row in rows)
-    runs = [
-        _departure(kind, run, rows, width)
-        for kind, run in _runs(rows)
-        if kind != "usual"
-        and len(run) >= BARS_AT_LEAST
-        and (kind != "still" or (varies and sum(row["n"] for row in run) >= STILL_AT_LEAST))
-    ]
-    return max(runs, key=lambda d: (d.began, d.last_at - d.first_at), default=None)
+def _shifted(rows: pl.DataFrame) -> Shifted | None:
+    """Where the distance to the others' median is best told in a before and an after."""
+    judged = rows.filter(pl.col("others") >= OTHERS_AT_LEAST)
+    spread = (judged["high"] - judged["low"]).median() if judged.height else None
+    if judged.height < BUCKETS_AT_LEAST or not isinstance(spread, float) or spread <= 0:
+        return None
+    apart = (judged["median"] - judged["middle"]).to_numpy() / spread
+    size = len(apart)
+    edge = max(3, size // 10)
+    found = max((_split(apart, place) for place in range(edge, size - edge + 1)), default=None)
+    if found is None or found[0] < SHIFTED_DEVIATIONS:
+        return None
+    _, by, place = found
+    back = _back(apart, place)
+    buckets = judged["bucket"]
+    until = None if back is None else buckets[back]
+    return Shifted(judged["name"][0], by * spread, buckets[place], until, by)
 
 
-def _runs(rows: Sequence[dict[str, Any]]) -> Iterator[tuple[How, list[dict[str, Any]]]]:
-    def place(row: dict[str, Any]) -> tuple[How, float | None]:
-        kind = how(row)
-        return kind, row["median"] if kind == "still" else None
+def _back(apart: np.ndarray, place: int) -> int | None:
+    """Where a series that changed at `place` came back, for at least its last three."""
+    before, after = np.median(apart[:place]), np.median(apart[place:])
+    away = np.flatnonzero(np.abs(apart - after) < np.abs(apart - before))
+    last = int(away[-1]) if len(away) else place
+    return last + 1 if len(apart) - 1 - last >= 3 else None
 
-    for (kind, _), run in groupby(rows, key=place):
-        yield kind, list(run)
 
-
-def _departure(
-    kind: How, run: Sequence[dict[str, Any]], rows: Sequence[dict[str, Any]], width: timedelta
-) -> Departure:
-    def middle(name: str) -> float:
-        return sorted(row[name] for row in run)[len(run) // 2]
-
-    return Departure(
-        name=run[0]["name"],
-        how=kind,
-        first_at=run[0]["bucket"],
-        last_at=run[-1]["bucket"] + width,
-        value=middle("median"),
-        low=middle("low"),
-        high=middle("high"),
-        began=run[0]["bucket"] > rows[0]["bucket"],
-        stands=run[-1]["bucket"] == rows[-1]["bucket"],
-    )
+def _split(apart: np.ndarray, place: int) -> tuple[float, float, int]:
+    """How surely a series differs before and after `place`, by how much, and the place."""
+    before, after = np.median(apart[:place]), np.median(apart[place:])
+    rest = np.concatenate([apart[:place] - before, apart[place:] - after])
+    deviation = 1.4826 * float(np.median(np.abs(rest))) + 1e-9
+    by = float(after - before)
+    balance = (2 * min(place, len(apart) - place) / len(apart)) ** 0.5
+    return abs(by) / deviation * balance, by, place

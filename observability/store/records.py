@@ -182,10 +182,8 @@ def stored_span(kind: str, row: Mapping[str, Any]) -> Span:
     else:
         trace_id, span_id = row["trace_id"], row["span_id"]
     span.trace_id, span.span_id = bytes.fromhex(trace_id), bytes.fromhex(span_id)
-    span.start_time_unix_nano, span.end_time_unix_nano = (
-        row["start_unix_nano"],
-        row["end_unix_nano"],
-    )
+    span.start_time_unix_nano = row["start_unix_nano"]
+    span.end_time_unix_nano = row["end_unix_nano"]
     return span
 
 
@@ -201,10 +199,15 @@ def stored_decision_value(row: Mapping[str, Any]) -> Decision:
         model=ModelVersion(row["model_name"], row["model_version"], row["model_digest"]),
         recommendation=None
         if row["recommendation"] is None
-        else Recommendation(row["recommendation"], row["score"], row["threshold"]),
-        inputs=dict(zip(names, row["inputs"], strict=False)),
+        else Recommendation(
+            row["recommendation"], _number(row["score"]), _number(row["threshold"])
+        ),
+        inputs=dict(zip(names, map(_number, row["inputs"]), strict=False)),
         categoricals=dict(zip(categorical_names, row["categoricals"], strict=False)),
-        gates=tuple(GateVerdict(**gate) for gate in row["gates"]),
+        gates=tuple(
+            GateVerdict(**gate | {n: _number(gate[n]) for n in codec.GATE_NUMBERS})
+            for gate in row["gates"]
+        ),
         action=row["action"],
         disposition=row["disposition"],
         context=dict(row["context"]),
@@ -253,6 +256,11 @@ def _drop(span: Span, names: Set[str]) -> None:
     span.attributes.extend(kept)
 
 
+def _number(value: Any) -> Any:
+    """As stored; but of 0.0 and -0.0 in one file Parquet keeps whichever came first."""
+    return value if value is None else value + 0.0
+
+
 def _ids(span: Span) -> Row:
     return {"trace_id": span.trace_id.hex(), "span_id": span.span_id.hex()}
 
@@ -281,15 +289,13 @@ def _instant(unix_nano: int) -> datetime:
 
 def _text(value: Any) -> str:
     """A value as text, as OpenTelemetry asks of what is not OTLP: JSON, bytes in base64."""
-    if isinstance(value, str | bytes):
-        return value if isinstance(value, str) else _base64(value)
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    if isinstance(value, str):
+        return value
     if type(value) is int or (type(value) is float and math.isfinite(value)):
         return repr(value)
-    return json.dumps(value, ensure_ascii=False, default=_base64)
-
-
-def _base64(data: bytes) -> str:
-    return base64.b64encode(data).decode()
+    return json.dumps(value, ensure_ascii=False, default=_text)
 
 
 def _sha256(data: bytes) -> str:

@@ -32,15 +32,34 @@ def test_from_the_fleet_to_a_device_to_one_of_its_decisions(visit) -> None:
     reader.open("/")
     assert reader.heading().startswith("Needs attention")
     reader.press_cell(1)
+    reader.page.wait_for_url("**/device?**")
+    reader.settled()
+    device = parameters(reader.page.url)["id"][0]
+    assert device.startswith("pump-")
+    assert device in reader.heading()
+    reader.page.get_by_role("button", name="Its decisions").click()
     reader.page.wait_for_url("**/decisions?**")
     reader.settled()
-    device = parameters(reader.page.url)["device"][0]
-    assert device.startswith("pump-")
+    assert parameters(reader.page.url)["device"] == [device]
     reader.press_cell(0)
     reader.page.wait_for_url("**/decision?**")
     reader.settled()
     assert reader.heading().startswith(f"{device} chose")
     reader.check()
+
+
+def test_a_device_and_the_data_health_read_well_in_light_and_dark(visit) -> None:
+    for dark in (False, True):
+        reader = visit(dark=dark)
+        reader.open("/device?id=pump-1")
+        assert reader.heading().startswith("Nothing unusual about pump-1")
+        assert reader.page.locator(".js-plotly-plot").count() == 2
+        reader.check()
+        reader.page.get_by_role("link", name="Data health").click()
+        reader.page.wait_for_url("**/health**")
+        reader.settled()
+        assert reader.heading().startswith("This screen can be trusted")
+        reader.check()
 
 
 def test_the_time_range_stays_in_the_url_from_page_to_page(visit) -> None:

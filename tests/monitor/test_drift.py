@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import doctest
 import math
 from datetime import UTC, datetime, timedelta
 
@@ -12,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from observability.monitor import psi as index
 from observability.monitor.baseline import Baseline
 from observability.monitor.drift import by_device, by_input, by_version, compared, overlay
 from observability.monitor.moved import longest_run, moved
@@ -87,7 +85,7 @@ def test_the_order_in_which_counts_arrive_does_not_matter(order: list[int]) -> N
 def test_the_counts_of_devices_and_days_add_up_to_the_fleets() -> None:
     found = compared(baseline(), "pump.stop", cube(range(28, 35)))
     assert np.array_equal(found.now[0], found.now[1:].sum(axis=0))
-    assert by_version(found, "temperature").row(0) == ("wear 1.0", 0.0, 7 * 4 * 100, 4)
+    assert by_version(found, "temperature", None).row(0) == ("wear 1.0", 0.0, 7 * 4 * 100, 4)
 
 
 def test_a_known_shift_is_ranked_first_with_its_device_and_its_days() -> None:
@@ -99,6 +97,13 @@ def test_a_known_shift_is_ranked_first_with_its_device_and_its_days() -> None:
     assert first.usual == 0
     assert math.isclose(first.share, 1.0)
     assert not others
+
+
+def test_two_devices_that_moved_at_other_times_are_two_lines() -> None:
+    shifted = {("pump-1", day): HOT for day in range(28, 30)}
+    shifted |= {("pump-4", day): HOT[::-1] for day in range(34, 38)}
+    found = moved(compared(baseline(), "pump.stop", cube(range(28, 38), shifted)))
+    assert [one.devices for one in found] == [("pump-4",), ("pump-1",)]
 
 
 def test_what_still_lasts_has_no_end_and_what_most_devices_share_is_the_fleets() -> None:
@@ -117,14 +122,14 @@ def test_an_input_that_was_constant_in_the_baseline_has_no_psi() -> None:
     found = compared(baseline(), "pump.stop", cube(range(28, 30)))
     assert found.constant.tolist() == [False, False, True]
     assert np.isnan(by_input(found).psi[2]).all()
-    assert np.isnan(by_device(found, "stage").psi).all()
+    assert np.isnan(by_device(found, "stage")[1].psi).all()
     assert math.isnan(overlay(found, "stage", None).psi)
 
 
 def test_too_few_values_have_no_psi_and_their_count_is_told() -> None:
     few = np.array([10, 10, 10, 19])
     found = compared(baseline(), "pump.stop", cube(range(28, 29), {("pump-1", 28): few}))
-    cells = by_device(found, "temperature")
+    _, cells = by_device(found, "temperature")
     assert np.isnan(cells.psi[:, 0]).tolist() == [True, False, False, False]
     assert cells.values[0, 0] == 49
     assert cells.missing[0, 0] == pytest.approx(0.51)
@@ -148,5 +153,8 @@ def test_the_longest_run_is_the_one_with_the_largest_sum(values: list[float]) ->
     assert math.isclose(sum(values[first:until]), best, abs_tol=1e-9)
 
 
-def test_the_examples_in_the_docstrings_hold() -> None:
-    assert not doctest.testmod(index).failed
+def test_of_many_devices_the_farthest_are_shown() -> None:
+    found = compared(baseline(), "pump.stop", cube(range(28, 30), {("pump-4", 29): HOT}))
+    names, cells = by_device(found, "temperature", most=2)
+    assert names == ("pump-1", "pump-4")
+    assert cells.psi.shape == (2, 2)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from observability.collect.decode import decode
 from observability.store.records import stored_decision_value, stored_outcome_value, stored_span
 from tests.spans import columns, decision, decision_span, decoded, group, span
 from tests.strategies import STORED, VALUES, decisions, otlp_spans, outcomes, same
-from traces import Decision, Outcome
+from traces import Decision, Outcome, Recommendation
 from traces.chain import canonical_attributes, span_digest
 from traces.codec import decode_decision, encode_decision, encode_outcome
 from traces.otlp import attributes_of, key_values
@@ -45,6 +46,24 @@ def digest_of(message: Span) -> bytes:
     return span_digest(message.trace_id, message.span_id, message.name, *times, content)
 
 
+def unsigned(number: float | None) -> float | None:
+    return number if number is None else number + 0.0
+
+
+def without_signed_zeros(value: Decision) -> Decision:
+    """Columns do not keep the sign of a zero."""
+    made = value.recommendation
+    return replace(
+        value,
+        inputs={name: number + 0.0 for name, number in value.inputs.items()},
+        gates=tuple(
+            replace(g, limit=g.limit + 0.0, observed=g.observed + 0.0) for g in value.gates
+        ),
+        recommendation=made
+        and replace(made, score=unsigned(made.score), threshold=unsigned(made.threshold)),
+    )
+
+
 def sound(message: Span) -> Span:
     """With times and ids as they have to be, and a name that a column takes."""
     message.start_time_unix_nano = 1 + message.start_time_unix_nano % 10**18
@@ -57,6 +76,7 @@ def sound(message: Span) -> Span:
 def test_a_decision_comes_out_of_its_row_as_the_span_that_went_in(
     frame: Span, value: Decision
 ) -> None:
+    value = without_signed_zeros(value)
     del frame.attributes[:]
     frame.attributes.extend(key_values(encode_decision(value)))
     row = only_row(sound(frame), "decisions")
@@ -82,11 +102,12 @@ def test_a_decision_of_another_sdk_comes_out_as_that_sdk_wrote_it(
     (row,), (layout,) = done.rows["decisions"], done.rows["layouts"]
     stored = columns(row | layout)
     back = stored_span("decisions", stored)
-    assert same(stored_decision_value(stored), decode_decision(attributes_of(sent.attributes)))
+    sent_value = decode_decision(attributes_of(sent.attributes))
+    assert same(*map(without_signed_zeros, (stored_decision_value(stored), sent_value)))
     assert digest_of(back) == row["digest"]
     again = decoded(group([copied(back)])).rows["decisions"][0]
     assert again["digest"] == row["digest"]
-    assert same({**again, "rest": b""}, {**row, "rest": b""})
+    assert same(layout, decoded(group([copied(back)])).rows["layouts"][0])
 
 
 @pytest.mark.parametrize(
@@ -163,3 +184,11 @@ def test_attributes_as_text_are_json_and_bytes_are_base64() -> None:
     }
     row = only_row(span({name: value for name, (value, _) in texts.items()}), "spans")
     assert dict(row["attributes"]) == {name: text for name, (_, text) in texts.items()}
+
+
+def test_the_sign_of_a_zero_is_no_content() -> None:
+    value = decision(inputs={"a": -0.0}, recommendation=Recommendation("stop", -0.0, 0.0))
+    row = only_row(decision_span(value), "decisions")
+    back = stored_span("decisions", row)
+    assert decoded(group([copied(back)])).rows["decisions"][0]["digest"] == row["digest"]
+    assert "-0" not in repr(back.attributes)

@@ -45,9 +45,11 @@ def meant(value: Any) -> Any:
         case int() if abs(value) > 2**53:
             return f"integer {value}"
         case int() | float():
-            return f"number {float(value).hex()}"
+            return f"number {(value + 0.0).hex()}"
         case list() if value and all(type(item) in (int, float, type(None)) for item in value):
-            return "numbers", *(float("nan" if item is None else item).hex() for item in value)
+            return "numbers", *(
+                (float("nan") if item is None else item + 0.0).hex() for item in value
+            )
         case list():
             return "list", *map(meant, value)
         case dict():

@@ -1,0 +1,68 @@
+"""Device: is it still healthy?"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from observability.store.read import Freshness, Window
+from observability.store.read_device import Known
+from observability.store.read_unusual import silent_for
+from pages import components, reads, routes, time_range
+from pages import device_parts as parts
+from pages.format import plain
+
+
+def main() -> None:
+    """Draw the page."""
+    freshness = reads.current()
+    device_id = st.query_params.get("id", "")
+    with components.header(freshness):
+        time_range.control(freshness)
+        listed = bool(device_id) and st.button("Its decisions", key="go_decisions", type="tertiary")
+    window = time_range.chosen(freshness)
+    seen = reads.device(device_id, window) if device_id else None
+    if not device_id:
+        components.sentence("Which device?")
+        components.not_found("A device without an id", "Choose one on the page Fleet.")
+    elif seen is None:
+        components.sentence("No such device")
+        components.not_found(
+            f"Device {device_id}", "It has not decided yet, or its name is cut short."
+        )
+    else:
+        _draw(seen, window, freshness)
+    if listed:
+        routes.go(routes.DECISIONS, device=device_id)
+
+
+def _draw(seen: Known, window: Window, freshness: Freshness) -> None:
+    now = freshness.now(datetime.now(UTC))
+    headline = st.container()
+    newest = parts.byline(seen)
+    components.tiles(parts.tiles(seen, now))
+    asked = parts.type_control(seen)
+    found = reads.course(seen.device_id, asked, window)
+    quiet = silent_for(seen, now)
+    with headline:
+        when = time_range.words(freshness)
+        components.sentence(parts.healthy(seen, found, quiet, freshness.recorded, when))
+    if found is None:
+        components.filtered_out(
+            f"{plain(seen.device_id)} made no such decision then. Widen the time range."
+        )
+    else:
+        parts.course_over_time(found)
+        parts.inputs(found)
+        gates, outcomes = st.columns([4, 3], gap="medium")
+        with gates:
+            parts.gates(found)
+        with outcomes:
+            parts.outcomes(found)
+            parts.about(seen)
+    if newest:
+        routes.go(routes.DECISION, id=seen.last["last_decision_id"])
+
+
+main()
