@@ -59,7 +59,6 @@ def _serving(commands: argparse._SubParsersAction) -> None:
     )
     replay.add_argument("--limit", type=int, metavar="N", help="stop after N decisions")
 
-
     simulate = _command(commands, "simulate", "a believable fleet with known troubles")
     simulate.add_argument("--endpoint", metavar="URL", help="the `whence serve` of --store")
     simulate.add_argument("--seed", type=int, default=7)

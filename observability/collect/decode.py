@@ -17,6 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
 from observability.collect.limits import Limits, check_attributes, check_count, check_times
 from observability.store import records
+from observability.store.refused import reject_row
 from observability.store.schema import arrow_table
 from traces import codec
 from traces.content import read_content
@@ -155,4 +156,4 @@ def _check_texts(columns: Mapping[str, Any]) -> None:
 def _reject(decoded: Decoded, device: str, reason: str, raw: bytes) -> None:
     reason = " ".join(reason.replace("\0", "\\0").splitlines())[:_LONGEST_REASON]
     decoded.reasons.append(reason)
-    decoded.add("rejects", records.reject_row(device, reason, raw))
+    decoded.add("rejects", reject_row(device, reason, raw))

@@ -7,6 +7,7 @@ spans are durable, and never before.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
 import json
 import logging
@@ -146,12 +147,11 @@ class Receiver:
         if given is None:
             return self._writer.now()
         self._check_token(request)
-        try:
-            return datetime.fromisoformat(given).astimezone(UTC)
-        except (ValueError, OverflowError) as error:
-            raise _Refused(
-                400, f"found {RECEIVED_AT} {given!r}; expected ISO 8601 with Z"
-            ) from error
+        with contextlib.suppress(ValueError, OverflowError):
+            at = datetime.fromisoformat(given)
+            if at.tzinfo is not None:
+                return at.astimezone(UTC)
+        raise _Refused(400, f"found {RECEIVED_AT} {given!r}; expected ISO 8601 with Z")
 
     def _check_token(self, request: Request) -> None:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")

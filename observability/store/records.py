@@ -27,7 +27,6 @@ from traces.decision import Decision, GateVerdict, ModelVersion, Outcome, Recomm
 from traces.otlp import attributes_of, key_values
 
 Row = dict[str, Any]
-MAX_RAW_BYTES = 65536
 _NO_NAME = "\0"
 """In `rest`, where an empty name stands for the usual one."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -116,37 +115,12 @@ def resource_row(envelope: ResourceSpans) -> Row:
     attributes = attributes_of(envelope.resource.attributes)
     scope = envelope.scope_spans[0].scope
     return {
-        "resource_id": _sha256(data),
+        "resource_id": sha256_id(data),
         "device_id": device_id(envelope),
         "attributes": [(name, _text(value)) for name, value in attributes.items()],
         "scope_name": scope.name,
         "scope_version": scope.version,
         "envelope": data,
-    }
-
-
-def reject_row(device: str, reason: str, raw: bytes) -> Row:
-    """The row of `rejects` for a span that was refused; at most 64 KiB of it are kept."""
-    return {
-        "reject_id": _sha256(reason.encode() + b"\0" + raw),
-        "device_id": device,
-        "reason": reason,
-        "raw": raw[:MAX_RAW_BYTES],
-    }
-
-
-def conflict_row(kind: str, row: Row) -> Row:
-    """The row of `conflicts` for a row of table `kind` whose key is stored with other content.
-
-    A row of `decisions` needs the names of its layout, as for `stored_span`.
-    """
-    span = stored_span(kind, row)
-    return {
-        "device_id": row["device_id"],
-        "span_key": span_key(span),
-        "kind": kind,
-        "digest": row["digest"],
-        "raw": span.SerializeToString(deterministic=True)[:MAX_RAW_BYTES],
     }
 
 
@@ -157,7 +131,7 @@ def layout_row(
     """The row of `layouts` for the names of a decision type's inputs, in their order."""
     text = json.dumps([decision_type, names, categorical_names], ensure_ascii=False)
     return {
-        "layout_id": _sha256(text.encode()),
+        "layout_id": sha256_id(text.encode()),
         "decision_type": decision_type,
         "names": list(names),
         "categorical_names": list(categorical_names),
@@ -298,7 +272,8 @@ def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, default=_text)
 
 
-def _sha256(data: bytes) -> str:
+def sha256_id(data: bytes) -> str:
+    """The id of what has these bytes."""
     return "sha256:" + hashlib.sha256(data).hexdigest()
 
 

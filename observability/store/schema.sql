@@ -1,6 +1,6 @@
 -- The tables of a fleet, DuckLake. Append-only: a correction or a label is a new row.
 -- Every row carries received_at (UTC), so that "as known then" is a filter on it.
--- A statement ends with a line that ends in a semicolon; migrations are in migrate.py.
+-- A statement ends with a line that ends in a semicolon; migrations are in schema.py.
 
 CREATE TABLE meta (
     key VARCHAR,                      -- schema_version, clock
@@ -104,7 +104,7 @@ CREATE TABLE conflicts (
     span_key VARCHAR,                 -- <trace id>-<span id> that is stored already
     kind VARCHAR,                     -- decisions, outcomes, spans: where it is stored
     digest BLOB,                      -- of the other content
-    raw BLOB,                         -- the other content as OTLP ResourceSpans, at most 64 KiB
+    raw BLOB,                         -- the other content as OTLP Span, at most 64 KiB
     received_at TIMESTAMPTZ
 );
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 
 from observability.store import lake, schema
 from observability.store.durable import TableFiles, fsync, fsync_below
-from observability.store.records import conflict_row
+from observability.store.refused import conflict_row
 from observability.store.seen import Seen
 from observability.store.views import replace_views
 from traces.device.clock import Clock, RecordedClock, SystemClock
@@ -200,7 +200,10 @@ class Writer:
         if conflicts:
             receipt.conflicts = len(conflicts)
             rows = [conflict_row(name, self._with_names(row)) for name, row in conflicts]
-            self._insert({"conflicts": schema.arrow_table("conflicts", rows)}, Receipt(), {})
+            received = [row.get("received_at") or self.now() for _, row in conflicts]
+            table = schema.arrow_table("conflicts", rows)
+            stamp = pa.array(received, pa.timestamp("us", "UTC"))
+            self._insert({"conflicts": table.append_column("received_at", stamp)}, Receipt(), {})
 
     def _unknown(self, name: str, table: pa.Table) -> pa.Table:
         """Without the rows that nearly every batch repeats and that are known to be stored."""

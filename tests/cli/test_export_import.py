@@ -1,23 +1,32 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from observability.cli import main
 from observability.collect.serving import serving
 from observability.store.write import Writer
 from tests.spans import NOON, batch, counts, decision, decision_span, outcome_span, rows, span
-from traces.codec import encode_decision
+from tests.strategies import STORED, decisions, otlp_spans, outcomes
+from traces import Decision, Outcome
+from traces.codec import encode_decision, encode_outcome
+from traces.otlp import key_values
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 HOUR = 3600 * 10**9
 
 
-@pytest.fixture
-def fleet(store: Path) -> Path:
+@pytest.fixture(scope="module")
+def _sent_once(_made_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three devices, two types, an hour apart; outcomes, other spans and forms of other SDKs."""
+    store = shutil.copytree(_made_once, tmp_path_factory.mktemp("sent") / "fleet")
     with Writer(store) as writer:
         for number, device in enumerate(["a", "b", "c"]):
             at = {
@@ -46,6 +55,11 @@ def fleet(store: Path) -> Path:
             unrelated = span({"of": "another trace"})
             writer.write(batch(stop, opened, foreign, child, outcome, unrelated, device=device))
     return store
+
+
+@pytest.fixture
+def fleet(_sent_once: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(_sent_once, tmp_path / "fleet")
 
 
 def exported(whence: Any, store: Path, name: str, *options: str) -> bytes:
@@ -95,6 +109,53 @@ def test_a_device_that_sends_again_after_an_import_is_no_conflict(
     assert (receipt.repeats, receipt.conflicts) == (1, 0)
 
 
+@settings(max_examples=2)
+@given(
+    st.lists(
+        st.tuples(otlp_spans(), decisions(texts=STORED) | outcomes(STORED)),
+        min_size=12,
+        max_size=12,
+    )
+)
+def test_export_import_export_is_identical_whatever_was_sent(
+    _made_once: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    sent: list[tuple[Span, Decision | Outcome]],
+) -> None:
+    folder = tmp_path_factory.mktemp("any")
+    one, two = (shutil.copytree(_made_once, folder / name) for name in ("one", "two"))
+    spans = []
+    for number, (frame, value) in enumerate(sent * 4, start=1):
+        decided = isinstance(value, Decision)
+        frame.trace_id, frame.span_id = number.to_bytes(16, "big"), number.to_bytes(8, "big")
+        frame.start_time_unix_nano, frame.end_time_unix_nano = NOON, NOON + number
+        frame.name = "decision" if decided else "decision.outcome"
+        del frame.attributes[:]
+        attributes = encode_decision(value) if decided else encode_outcome(value)
+        attributes |= {"decision.input.z": -0.0} if number % 5 == 0 and decided else {}
+        frame.attributes.extend(key_values(attributes))
+        spans.append(Span.FromString(frame.SerializeToString()))
+    with Writer(one) as writer:
+        writer.write(batch(*spans))
+    files = folder / "1.jsonl", folder / "2.jsonl"
+    main(["export", "--store", str(one), "-o", str(files[0])])
+    assert main(["import", "--store", str(two), str(files[0])]) == 0
+    assert main(["import", "--store", str(one), str(files[0])]) == 0
+    main(["export", "--store", str(two), "-o", str(files[1])])
+    assert not files[0].exists() or files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_a_zero_of_either_sign_is_exported_as_the_same_zero(
+    whence: Any, store: Path, tmp_path: Path
+) -> None:
+    zeros = [decision(inputs={"a": (0.0, -0.0)[number % 2]}) for number in range(60)]
+    with Writer(store) as writer:
+        writer.write(batch(*map(decision_span, zeros)))
+    first = exported(whence, store, "first.jsonl")
+    assert b":-0" not in first
+    assert whence("import", tmp_path / "first.jsonl", "--store", store).status == 0
+
+
 def test_an_export_of_a_known_store_stays_as_it_is(whence: Any, known: Path) -> None:
     assert exported(whence, known, "out.jsonl") == (GOLDEN / "export.jsonl").read_bytes()
 
@@ -111,12 +172,16 @@ def test_an_export_of_a_known_store_stays_as_it_is(whence: Any, known: Path) -> 
     ],
 )
 def test_each_option_narrows_what_is_exported(
-    whence: Any, fleet: Path, tmp_path: Path, options: list[str], devices: str
+    whence: Any, fleet: Path, options: list[str], devices: str
 ) -> None:
-    exported(whence, fleet, "some.jsonl", *options)
-    whence("import", tmp_path / "some.jsonl", "--store", tmp_path / "some")
-    found = rows(tmp_path / "some", "SELECT DISTINCT device_id FROM decisions ORDER BY 1")
-    assert "".join(device for (device,) in found) == devices
+    lines = json.loads(exported(whence, fleet, "some.jsonl", *options))
+    found = {
+        pair["value"]["stringValue"]
+        for resource in lines["resourceSpans"]
+        for pair in resource["resource"]["attributes"]
+        if pair["key"] == "device.id"
+    }
+    assert found == set(devices)
 
 
 def test_one_decision_is_exported_by_its_id_with_what_belongs_to_it(
@@ -148,7 +213,7 @@ def test_an_empty_selection_writes_nothing_and_says_so(
 
 
 def test_a_store_that_is_being_served_can_be_exported_and_imported_into(
-    whence: Any, fleet: Path, store: Path, tmp_path: Path
+    whence: Any, fleet: Path, tmp_path: Path
 ) -> None:
     first = exported(whence, fleet, "first.jsonl")
     with serving(fleet), serving(tmp_path / "other"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import concurrent.futures
 import gzip
 import http.client
 import io
@@ -124,43 +125,41 @@ def test_the_same_request_twice_is_stored_once(store: Path, url: str) -> None:
     ids=lambda value: repr(value)[:30],
 )
 def test_what_is_refused_is_refused_with_its_status_and_a_reason(
-    shared: tuple[Path, str], sent: bytes, content_type: str, headers: dict[str, str], status: int
+    shared: str, sent: bytes, content_type: str, headers: dict[str, str], status: int
 ) -> None:
-    answer = post(shared[1], sent, content_type, **headers)
+    answer = post(shared, sent, content_type, **headers)
     assert answer.status == status
     assert message(answer).startswith("found ")
     assert "\n" not in message(answer)
     assert "retry-after" not in answer.headers
-    assert counts(shared[0]) == {}
 
 
 @pytest.fixture(scope="module")
-def shared(
-    _made_once: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Path, str]]:
-    """One receiver for all requests that store nothing."""
+def shared(_made_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One receiver for all requests of which nothing may be stored."""
     store = shutil.copytree(_made_once, tmp_path_factory.mktemp("shared") / "fleet")
     with serving(store, limits=LIMITS) as base:
-        yield store, base
+        yield base
+    assert counts(store) == {}
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1", "[::1]:4318", "[::1]"])
-def test_every_name_of_this_machine_is_let_in(shared: tuple[Path, str], host: str) -> None:
-    assert post(shared[1], b"{}", JSON, Host=host).status == 200
+def test_every_name_of_this_machine_is_let_in(shared: str, host: str) -> None:
+    assert post(shared, b"{}", JSON, Host=host).status == 200
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
-def test_only_post_is_allowed(shared: tuple[Path, str], method: str) -> None:
-    answer = post(shared[1], b"", JSON, method=method)
+def test_only_post_is_allowed(shared: str, method: str) -> None:
+    answer = post(shared, b"", JSON, method=method)
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
     assert "access-control-allow-origin" not in answer.headers
 
 
-def test_more_spans_than_allowed_are_refused_readable_or_not(shared: tuple[Path, str]) -> None:
+def test_more_spans_than_allowed_are_refused_readable_or_not(shared: str) -> None:
     many = protobuf_body(group([span({}) for _ in range(51)]))
-    assert post(shared[1], many).status == 413
+    assert post(shared, many).status == 413
     items = '{"resourceSpans": [{"scopeSpans": [{"spans": [' + ",".join(["1"] * 51) + "]}]}]}"
-    assert post(shared[1], items.encode(), JSON).status == 413
+    assert post(shared, items.encode(), JSON).status == 413
 
 
 def chunks(data: bytes, size: int) -> Iterator[bytes]:
@@ -186,16 +185,16 @@ def test_gzip_is_read_in_one_piece_in_chunks_and_in_members(store: Path, url: st
         assert count(store) == number
 
 
-def test_a_bomb_without_a_length_is_stopped_while_it_streams(shared: tuple[Path, str]) -> None:
+def test_a_bomb_without_a_length_is_stopped_while_it_streams(shared: str) -> None:
     compressor = zlib.compressobj(9, zlib.DEFLATED, 31)
 
     def bomb() -> Iterator[bytes]:
         for _ in range(60):
             yield compressor.compress(bytes(1 << 20)) + compressor.flush(zlib.Z_SYNC_FLUSH)
 
-    answer = post(shared[1], bomb(), Content_Encoding="gzip", Transfer_Encoding="chunked")
+    answer = post(shared, bomb(), Content_Encoding="gzip", Transfer_Encoding="chunked")
     assert answer.status == 413
-    assert post(shared[1], b"{}", JSON).status == 200
+    assert post(shared, b"{}", JSON).status == 200
 
 
 def test_good_spans_are_stored_and_the_bad_counted_and_kept_with_their_reason(
@@ -360,24 +359,73 @@ def test_each_kind_of_bad_span_is_rejected_with_its_reason(store: Path, url: str
 
 
 @pytest.mark.parametrize("path", sorted(INVALID.glob("body_*")), ids=lambda path: path.name)
-def test_each_kind_of_bad_body_is_refused(shared: tuple[Path, str], path: Path) -> None:
+def test_each_kind_of_bad_body_is_refused(shared: str, path: Path) -> None:
     content_type = PROTOBUF if path.suffix == ".bin" else JSON
     encoding = (
         {"Content_Encoding": "gzip"} if ".gz" in path.suffixes or path.suffix == ".gz" else {}
     )
-    answer = post(shared[1], path.read_bytes(), content_type, **encoding)
+    answer = post(shared, path.read_bytes(), content_type, **encoding)
     assert answer.status == 400
     assert message(answer).startswith("found ")
-    assert counts(shared[0]) == {}
 
 
-def test_a_body_of_exactly_the_limit_is_read(shared: tuple[Path, str]) -> None:
-    assert post(shared[1], b"{}".ljust(100_000), JSON).status == 200
+def test_a_body_of_exactly_the_limit_is_read(shared: str) -> None:
+    assert post(shared, b"{}".ljust(100_000), JSON).status == 200
     assert (
-        post(shared[1], gzip.compress(b"{}".ljust(200_000)), JSON, Content_Encoding="gzip").status
+        post(shared, gzip.compress(b"{}".ljust(200_000)), JSON, Content_Encoding="gzip").status
         == 200
     )
     packed = io.BytesIO()
     with gzip.GzipFile(fileobj=packed, mode="wb") as file:
         file.write(b"{}".ljust(200_000))
-    assert post(shared[1], packed.getvalue(), JSON, Content_Encoding="gzip").status == 200
+    assert post(shared, packed.getvalue(), JSON, Content_Encoding="gzip").status == 200
+
+
+def token(store: Path) -> dict[str, str]:
+    return {"Authorization": "Bearer " + json.loads((store / "writer.json").read_text())["token"]}
+
+
+def test_only_the_writers_token_may_say_when_a_span_was_received(store: Path, url: str) -> None:
+    when = {"Whence_Received_At": "2020-02-03T04:05:06.000007Z"}
+    assert post(url, body(), **when).status == 401
+    assert post(url, body(), **when, Authorization="Bearer guess").status == 401
+    assert count(store) == 0
+    assert post(url, body(), **when, **token(store)).status == 200
+    found = rows(store, "SELECT received_at::VARCHAR FROM decisions")
+    assert found == [("2020-02-03 04:05:06.000007+00",)]
+
+
+def test_spans_received_on_several_days_are_one_commit_or_more_but_all_there(
+    store: Path, url: str
+) -> None:
+    days = [f"2020-02-{day:02d}T23:59:59Z" for day in range(1, 9)]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        answers = pool.map(
+            lambda day: post(url, body(), Whence_Received_At=day, **token(store)), days
+        )
+        assert {answer.status for answer in answers} == {200}
+    assert post(url, body()).status == 200
+    assert rows(store, "SELECT count(DISTINCT received_at::DATE) FROM decisions") == [(9,)]
+
+
+@pytest.mark.parametrize(
+    "given", ["2026-01-01", "2026-01-01T00:00:00", "soon", "", "0001-01-01T00:00:00+14:00"]
+)
+def test_a_time_of_receipt_that_is_no_instant_is_refused(store: Path, url: str, given: str) -> None:
+    answer = post(url, body(), Whence_Received_At=given, **token(store))
+    assert (answer.status, message(answer)[:6]) == (400, "found ")
+
+
+def test_an_empty_store_may_begin_to_keep_recorded_time_and_one_of_real_time_may_not(
+    store: Path, url: str
+) -> None:
+    path = "/whence/clock"
+    assert post(url, b"recorded", "text/plain", path).status == 401
+    assert post(url, b"sundial", "text/plain", path, **token(store)).status == 409
+    assert post(url, b"recorded" * 20, "text/plain", path, **token(store)).status == 413
+    assert post(url, b"recorded", "text/plain", path, **token(store)).status == 200
+    assert rows(store, "SELECT value FROM meta WHERE key = 'clock'") == [("recorded",)]
+    assert post(url, b"system", "text/plain", path, **token(store)).status == 200
+    assert post(url, body()).status == 200
+    answer = post(url, b"recorded", "text/plain", path, **token(store))
+    assert (answer.status, "an empty store" in answer.json["message"]) == (409, True)

@@ -24,7 +24,9 @@ def test_the_example_notebook_runs_beside_a_serving_process(tmp_path, monkeypatc
         recorder = Recorder(device_id="pump-07", service="pump", exporter=exporter)
         gates = [Gate("max_temperature", "temperature", "<=", 80.0)]
         model = ModelVersion("guard", "1", "sha256:" + "0" * 64)
-        point = DecisionPoint("pump.stop", model, lambda v: 0.9, 0.5, ("run", "stop"), recorder, gates)
+        point = DecisionPoint(
+            "pump.stop", model, lambda v: 0.9, 0.5, ("run", "stop"), recorder, gates
+        )
         point.decide({"temperature": 91.0})
         recorder.shutdown()
         NotebookClient(notebook, timeout=120, kernel_name="python3").execute()

@@ -1,0 +1,35 @@
+"""The rows of what was not stored as it claims to be: rejects, and conflicts with what is stored.
+
+Nothing that was sent vanishes without a row that says so.
+"""
+
+from __future__ import annotations
+
+from observability.store.records import Row, sha256_id, span_key, stored_span
+
+_MAX_RAW_BYTES = 65536
+
+
+def reject_row(device: str, reason: str, raw: bytes) -> Row:
+    """The row of `rejects` for a span that was refused; at most 64 KiB of it are kept."""
+    return {
+        "reject_id": sha256_id(reason.encode() + b"\0" + raw),
+        "device_id": device,
+        "reason": reason,
+        "raw": raw[:_MAX_RAW_BYTES],
+    }
+
+
+def conflict_row(kind: str, row: Row) -> Row:
+    """The row of `conflicts` for a row of table `kind` whose key is stored with other content.
+
+    A row of `decisions` needs the names of its layout, as for `stored_span`.
+    """
+    span = stored_span(kind, row)
+    return {
+        "device_id": row["device_id"],
+        "span_key": span_key(span),
+        "kind": kind,
+        "digest": row["digest"],
+        "raw": span.SerializeToString(deterministic=True)[:_MAX_RAW_BYTES],
+    }

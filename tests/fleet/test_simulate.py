@@ -1,0 +1,131 @@
+"""A simulated world through the real receiver: recorded times, truth, and what is refused."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+import observability
+from observability.cli import main
+from observability.collect.receiver import RECEIVED_AT, TRACES_PATH
+from observability.collect.serving import serving
+from observability.fleet.simulate import link_to, ship_live
+from observability.fleet.world.world import World
+
+SMALL = ("--days", "6", "--devices", "4", "--start", "2026-01-05T00:00:00Z")
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = tmp_path_factory.mktemp("simulated") / "fleet"
+    assert main(["simulate", "--store", str(store), *SMALL]) == 0
+    return store
+
+
+def test_a_store_is_filled_with_what_the_world_tells(simulated: Path) -> None:
+    world = World(7, 6, 4, start=datetime(2026, 1, 5, tzinfo=UTC))
+    expected = {event.decision_id for event in world.events(world.train(simulated.parent))}
+    with observability.connect(simulated) as con:
+        stored = con.sql("SELECT decision_id FROM decisions").fetchall()
+        rejects, conflicts = con.sql(
+            "SELECT (SELECT count(*) FROM rejects), (SELECT count(*) FROM conflicts)"
+        ).fetchall()[0]
+    assert {row[0] for row in stored} <= expected
+    assert len(stored) == len({row[0] for row in stored})
+    assert len(stored) > 4 * 2 * 96 * 5
+    assert (rejects, conflicts) == (0, 0)
+
+
+def test_what_came_in_time_was_received_within_its_quarter_hour_and_an_outage_comes_late(
+    simulated: Path,
+) -> None:
+    truth = json.loads((simulated / "truth.json").read_text())
+    outage = next(trouble for trouble in truth if trouble["kind"] == "network_outage")
+    with observability.connect(simulated) as con:
+        late = con.execute(
+            "SELECT device_id, min(decided_at), max(decided_at), min(received_at) FROM decisions"
+            " WHERE received_at - decided_at > INTERVAL 1 HOUR GROUP BY ALL ORDER BY ALL"
+        ).fetchall()
+        lag = con.sql(
+            "SELECT median(epoch(received_at) - epoch(decided_at)) FROM decisions"
+        ).fetchall()
+    assert [row[0] for row in late] == sorted(outage["devices"])
+    begins, ends = (datetime.fromisoformat(outage[edge]) for edge in ("from", "to"))
+    for _, first, last, received in late:
+        assert begins <= first <= last <= ends <= received
+    assert 0 < lag[0][0] < 900
+
+
+def test_models_of_both_families_are_registered_and_the_store_keeps_recorded_time(
+    simulated: Path,
+) -> None:
+    with observability.connect(simulated) as con:
+        models = con.sql("SELECT name, version, artifact FROM models ORDER BY ALL").fetchall()
+        clock = con.sql("SELECT value FROM meta WHERE key = 'clock'").fetchall()
+    assert models == [
+        ("pump-stop", "1.0.0", "lightgbm-text"),
+        ("pump-stop", "1.1.0", "lightgbm-text"),
+        ("valve-throttle", "1.0.0", "onnx"),
+        ("valve-throttle", "1.1.0", "onnx"),
+    ]
+    assert clock == [("recorded",)]
+
+
+def test_live_events_are_sent_when_they_are_due_and_received_now(tmp_path: Path) -> None:
+    store = tmp_path / "fleet"
+    now = datetime.now(UTC).replace(microsecond=0)
+    world = World(7, 6, 4, start=now.replace(hour=0, minute=0, second=0))
+    models = world.train(tmp_path)
+    with serving(store) as url:
+        since = int((now.timestamp() - 1800) * 10**9)
+        sent = next(iter(ship_live(world, world.live(models, since), link_to(store, url))))
+        with observability.connect(store) as con:
+            stored = con.execute(
+                "SELECT (SELECT count(*) FROM decisions WHERE received_at >= $now)"
+                " + (SELECT count(*) FROM outcomes WHERE received_at >= $now)",
+                {"now": now},
+            ).fetchall()
+    assert sent > 0
+    assert stored == [(sent,)]
+
+
+def test_only_the_writers_token_may_say_when_a_span_was_received(tmp_path: Path) -> None:
+    with serving(tmp_path / "fleet") as url:
+        address = urlsplit(url)
+        connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=10)
+        headers = {"Content-Type": "application/json", RECEIVED_AT: "2020-01-01T00:00:00Z"}
+        connection.request("POST", TRACES_PATH, b"{}", headers)
+        assert connection.getresponse().status == 401
+        connection.close()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--live",), "--live without --endpoint"),
+        (("--start", "soon"), "--start 'soon'"),
+        (("--days", "2"), "2 days"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], said: str
+) -> None:
+    assert main(["simulate", "--store", str(tmp_path / "fleet"), *arguments]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert len(errors) == 1
+    assert said in errors[0]
+
+
+def test_a_filled_store_and_a_served_one_are_refused(
+    simulated: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["simulate", "--store", str(simulated), *SMALL]) == 2
+    assert "decisions in" in capsys.readouterr().err
+    with serving(tmp_path / "fleet"):
+        assert main(["simulate", "--store", str(tmp_path / "fleet"), *SMALL]) == 2
+    assert "--endpoint" in capsys.readouterr().err
