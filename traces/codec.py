@@ -7,7 +7,7 @@ also takes what other SDKs write for the same thing. No other file spells an att
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, cast
 
 from traces.conventions import CONTEXT_PREFIX, INPUT_PREFIX, REUSED_CONTEXT, registered
@@ -25,9 +25,18 @@ from traces.decision import (
     Scalar,
 )
 from traces.errors import InvalidSpan
-
-Attributes = dict[str, Any]
-"""Attribute values as Python values: str, bool, int, float, bytes, None, list or dict of them."""
+from traces.taking import (
+    Attributes,
+    number,
+    numbers,
+    one_of,
+    sequence,
+    take_flag,
+    take_hex,
+    take_number,
+    take_text,
+    texts,
+)
 
 TYPE = registered("decision.type")
 MODEL_NAME = registered("decision.model.name")
@@ -121,21 +130,21 @@ def decode_decision(attributes: Mapping[str, Any]) -> Decision:
     left = dict(attributes)
     inputs, categoricals = _take_inputs(left)
     return Decision(
-        type=_take_text(left, TYPE),
+        type=take_text(left, TYPE),
         model=ModelVersion(
-            _take_text(left, MODEL_NAME),
-            _take_text(left, MODEL_VERSION),
-            _take_text(left, MODEL_DIGEST),
+            take_text(left, MODEL_NAME),
+            take_text(left, MODEL_VERSION),
+            take_text(left, MODEL_DIGEST),
         ),
         recommendation=_take_recommendation(left),
         inputs=inputs,
         categoricals=categoricals,
         gates=_take_gates(left),
-        pass_probability=_take_number(left, PASS_PROBABILITY),
-        exploration=_take_flag(left, EXPLORATION),
-        action=_take_text(left, ACTION),
+        pass_probability=take_number(left, PASS_PROBABILITY),
+        exploration=take_flag(left, EXPLORATION),
+        action=take_text(left, ACTION),
         disposition=cast(
-            "Disposition", _one_of(DISPOSITIONS, DISPOSITION, left.pop(DISPOSITION, None))
+            "Disposition", one_of(DISPOSITIONS, DISPOSITION, left.pop(DISPOSITION, None))
         ),
         clock=_take_clock(left),
         context=_take_context(left),
@@ -160,17 +169,17 @@ def encode_outcome(outcome: Outcome) -> Attributes:
 def decode_outcome(attributes: Mapping[str, Any]) -> Outcome:
     """The outcome that these span attributes state. Raises InvalidSpan where one is missing or mistyped."""
     left = dict(attributes)
-    trace_id = _take_hex(left, REF_TRACE_ID, 32)
-    span_id = _take_hex(left, REF_SPAN_ID, 16)
+    trace_id = take_hex(left, REF_TRACE_ID, 32)
+    span_id = take_hex(left, REF_SPAN_ID, 16)
     observed = left.pop(OBSERVED_AT, None)
     if not isinstance(observed, int) or isinstance(observed, bool):
         raise InvalidSpan(f"{OBSERVED_AT} = {observed!r}", "an int, nanoseconds since 1970 UTC")
     return Outcome(
         trace_id=trace_id,
         span_id=span_id,
-        label=_take_text(left, LABEL),
-        value=_take_number(left, VALUE),
-        source=_take_text(left, SOURCE),
+        label=take_text(left, LABEL),
+        value=take_number(left, VALUE),
+        source=take_text(left, SOURCE),
         observed_unix_nano=observed,
         extra=left,
     )
@@ -198,11 +207,11 @@ def _put(out: Attributes, name: str, value: float | None) -> None:
 
 def _take_inputs(left: Attributes) -> tuple[dict[str, float], dict[str, str]]:
     inputs = dict(
-        zip(*_take_columns(left, {INPUT_NAMES: _texts, INPUT_VALUES: _numbers}), strict=True)
+        zip(*_take_columns(left, {INPUT_NAMES: texts, INPUT_VALUES: numbers}), strict=True)
     )
     categoricals = dict(
         zip(
-            *_take_columns(left, {CATEGORICAL_NAMES: _texts, CATEGORICAL_VALUES: _texts}),
+            *_take_columns(left, {CATEGORICAL_NAMES: texts, CATEGORICAL_VALUES: texts}),
             strict=True,
         )
     )
@@ -213,7 +222,7 @@ def _take_inputs(left: Attributes) -> tuple[dict[str, float], dict[str, str]]:
         if isinstance(value, str):
             categoricals[name] = value
         else:
-            inputs[name] = _number(_INPUT_MAP + "." + name, value)
+            inputs[name] = number(_INPUT_MAP + "." + name, value)
     return inputs, categoricals
 
 
@@ -238,13 +247,13 @@ def _take_columns(left: Attributes, columns: Mapping[str, Any]) -> list[list[Any
 
 
 def _take_gates(left: Attributes) -> tuple[GateVerdict, ...]:
-    readers = dict.fromkeys(GATE_TEXTS.values(), _texts) | dict.fromkeys(
-        GATE_NUMBERS.values(), _numbers
+    readers = dict.fromkeys(GATE_TEXTS.values(), texts) | dict.fromkeys(
+        GATE_NUMBERS.values(), numbers
     )
     given = [name for name in readers if left.get(name) is not None]
     if not given:
         return ()
-    count = len(_sequence(given[0], left[given[0]]))
+    count = len(sequence(given[0], left[given[0]]))
     for name in (GATE_TEXTS["reason"], GATE_TEXTS["input"], GATE_TEXTS["operator"]):
         left.setdefault(name, [""] * count)
     for name in GATE_NUMBERS.values():
@@ -252,18 +261,18 @@ def _take_gates(left: Attributes) -> tuple[GateVerdict, ...]:
     columns = _take_columns(left, readers)
     for allowed, field in ((GATE_KINDS, 1), (VERDICTS, 2)):
         for value in columns[field]:
-            _one_of(allowed, list(readers)[field], value)
+            one_of(allowed, list(readers)[field], value)
     return tuple(GateVerdict(*row) for row in zip(*columns, strict=True))
 
 
 def _take_recommendation(left: Attributes) -> Recommendation | None:
-    score = _take_number(left, SCORE)
-    threshold = _take_number(left, THRESHOLD)
+    score = take_number(left, SCORE)
+    threshold = take_number(left, THRESHOLD)
     if RECOMMENDED not in left:
         if score is None and threshold is None:
             return None
         raise InvalidSpan(f"a score or threshold without {RECOMMENDED}", "the recommended action")
-    return Recommendation(_take_text(left, RECOMMENDED), score, threshold)
+    return Recommendation(take_text(left, RECOMMENDED), score, threshold)
 
 
 def _take_clock(left: Attributes) -> ClockReading | None:
@@ -272,9 +281,7 @@ def _take_clock(left: Attributes) -> ClockReading | None:
     monotonic = left.pop(MONOTONIC_NS, None)
     if not isinstance(monotonic, int) or isinstance(monotonic, bool):
         raise InvalidSpan(f"{MONOTONIC_NS} = {monotonic!r}", "an int, nanoseconds")
-    return ClockReading(
-        _take_text(left, BOOT_ID), monotonic, bool(_take_flag(left, SYNCED) or False)
-    )
+    return ClockReading(take_text(left, BOOT_ID), monotonic, bool(take_flag(left, SYNCED) or False))
 
 
 def _take_context(left: Attributes) -> dict[str, Scalar]:
@@ -284,63 +291,3 @@ def _take_context(left: Attributes) -> dict[str, Scalar]:
         if name is not None and isinstance(left[attribute], str | bool | int | float):
             context[name] = left.pop(attribute)
     return context
-
-
-def _take_text(left: Attributes, name: str) -> str:
-    value = left.pop(name, None)
-    if not isinstance(value, str) or not value:
-        raise InvalidSpan(f"{name} = {value!r}", "a text that is not empty")
-    return value
-
-
-def _take_hex(left: Attributes, name: str, length: int) -> str:
-    value = _take_text(left, name).lower()
-    if len(value) != length or any(digit not in "0123456789abcdef" for digit in value):
-        raise InvalidSpan(f"{name} = {value!r}", f"{length} hex digits")
-    return value
-
-
-def _take_number(left: Attributes, name: str) -> float | None:
-    return _number(name, left.pop(name)) if name in left else None
-
-
-def _take_flag(left: Attributes, name: str) -> bool | None:
-    value = left.pop(name, None)
-    if value is not None and not isinstance(value, bool):
-        raise InvalidSpan(f"{name} = {value!r}", "a boolean")
-    return value
-
-
-def _one_of(allowed: Iterable[str], name: str, value: object) -> str:
-    if not isinstance(value, str) or value not in allowed:
-        raise InvalidSpan(f"{name} = {value!r}", "one of " + ", ".join(allowed))
-    return value
-
-
-def _sequence(name: str, value: object) -> Sequence[Any]:
-    if not isinstance(value, list | tuple):
-        raise InvalidSpan(f"{name} = {value!r}", "an array")
-    return value
-
-
-def _texts(name: str, value: object) -> list[str]:
-    items = list(_sequence(name, value))
-    if set(map(type, items)) <= {str}:
-        return items
-    raise InvalidSpan(f"{value!r:.80} in {name}", "an array of strings")
-
-
-def _numbers(name: str, value: object) -> list[float]:
-    items = list(_sequence(name, value))
-    if set(map(type, items)) <= {float}:
-        return items
-    return [_number(name, item) for item in items]
-
-
-def _number(name: str, value: object) -> float:
-    """A double; null is NaN, since JSON exporters write NaN so."""
-    if value is None:
-        return math.nan
-    if not isinstance(value, bool | int | float):
-        raise InvalidSpan(f"{value!r:.80} in {name}", "a number")
-    return float(value)
