@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 from observability.store.write import Writer
 
-settings.register_profile("fixed", deadline=None, derandomize=True, database=None, max_examples=60)
+settings.register_profile("fixed", deadline=None, derandomize=True, database=None, max_examples=40)
 settings.register_profile(
     "attack",
     deadline=None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import itertools
 import json
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import duckdb
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, TracesData
 
@@ -127,8 +129,13 @@ def post(
 
 
 def rows(store: Path, query: str) -> list[tuple[Any, ...]]:
-    with lake.connect(store) as con:
-        return con.sql(query).fetchall()
+    """What a reader beside the writer gets; the connection stays open for the next question."""
+    return _reading(store).sql(query).fetchall()
+
+
+@functools.lru_cache(maxsize=1)
+def _reading(store: Path) -> duckdb.DuckDBPyConnection:
+    return lake.connect(store)
 
 
 def counts(store: Path) -> dict[str, int]:

@@ -170,9 +170,7 @@ def test_lost_data_files_are_told_in_one_line(store: Path) -> None:
         Writer(store)
 
 
-@pytest.mark.parametrize(
-    "name", ["it's", "a b", "fl*et[1]", "ü☃", "a?b#c%20", 'x"y;', "new\nline", "{a,b}", "fleet.db"]
-)
+@pytest.mark.parametrize("name", ["it's; ü☃", "fl*et[1]", "a?b#c%20", 'x"y\n', "{a,b}"])
 def test_any_name_of_a_folder_is_only_a_name(_made_once: Path, tmp_path: Path, name: str) -> None:
     store = shutil.copytree(_made_once, tmp_path / name)
     with Writer(store) as writer:
