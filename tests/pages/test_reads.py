@@ -54,6 +54,8 @@ def a_fleet(
         totals=Totals(devices=len(rows), decisions=400, blocked=0, known=0, newest_decided_at=NOW),
         devices=pl.DataFrame(rows),
         gates=pl.DataFrame(gates or [], schema=["gate", "judged", "blocked"], orient="row"),
+        people=pl.DataFrame(schema={"gate": pl.String, "run": pl.Int64, "chosen": pl.Boolean}),
+        versions=pl.DataFrame(schema=["decision_type", "model_name"]),
         rejects=pl.DataFrame(rejects or [], schema=["reason", "rejected", "devices"], orient="row"),
         conflicts=conflicts,
         strange_models=pl.DataFrame(
