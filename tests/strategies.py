@@ -12,6 +12,7 @@ from traces.decision import (
     DISPOSITIONS,
     GATE_KINDS,
     VERDICTS,
+    ChainPosition,
     ClockReading,
     Decision,
     GateVerdict,
@@ -48,6 +49,7 @@ EXTRAS = st.dictionaries(
     VALUES,
     max_size=3,
 )
+DIGESTS = st.binary(min_size=32, max_size=32)
 CONTEXT_NAMES = NAMED | st.sampled_from(["mode", "geo.location.lat", "feature_flag.result.variant"])
 
 
@@ -67,6 +69,11 @@ def decisions(draw: st.DrawFn, *, texts: st.SearchStrategy[str] = TEXTS) -> Deci
         observed=DOUBLES,
     )
     optional = st.none() | DOUBLES
+    chains = st.builds(ChainPosition, named, st.integers(0, 2**63 - 1), DIGESTS.map(bytes.hex))
+    chain = draw(st.none() | chains)
+    extra = draw(EXTRAS)
+    if chain is not None:
+        extra.pop("decision.chain.id", None)
     return Decision(
         type=draw(named),
         model=ModelVersion(draw(named), draw(named), draw(named)),
@@ -79,8 +86,9 @@ def decisions(draw: st.DrawFn, *, texts: st.SearchStrategy[str] = TEXTS) -> Deci
         context=draw(st.dictionaries(CONTEXT_NAMES, SCALARS, max_size=3)),
         pass_probability=draw(optional),
         exploration=draw(st.none() | st.booleans()),
+        chain=chain,
         clock=draw(st.none() | st.builds(ClockReading, named, INT64, st.booleans())),
-        extra=draw(EXTRAS),
+        extra=extra,
     )
 
 

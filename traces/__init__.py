@@ -1,6 +1,7 @@
 """What happened: the decision as a value, its gates, and its form as an OpenTelemetry span."""
 
 from traces.decision import (
+    ChainPosition,
     ClockReading,
     Decision,
     GateVerdict,
@@ -12,6 +13,7 @@ from traces.errors import WhenceError
 from traces.gates import Gate
 
 __all__ = [
+    "ChainPosition",
     "ClockReading",
     "Decision",
     "Gate",

@@ -78,6 +78,9 @@ REGISTRY: tuple[Attribute, ...] = (
     Attribute(
         "error.type", "string", "decision", False, "Only where the pipeline itself failed: how."
     ),
+    _decision("chain.id", "string", "The device's chain of spans, a UUID4; on outcomes too."),
+    _decision("chain.seq", "int", "Place in the chain, from 0 without gaps."),
+    _decision("chain.prev", "string", "Chain head before this span, 64 lower-case hex digits."),
     _decision(
         "clock.boot_id", "string", "Which boot of the device the monotonic clock counts from."
     ),

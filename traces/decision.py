@@ -65,6 +65,18 @@ class ClockReading:
 
 
 @dataclass(frozen=True, slots=True)
+class ChainPosition:
+    """Where the decision's span stands in its device's hash chain.
+
+    `seq` counts from 0 without gaps; `prev` is the chain's head before it, 64 lower-case hex digits.
+    """
+
+    chain_id: str
+    seq: int
+    prev: str
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """One choice of one device at one instant.
 
@@ -84,6 +96,7 @@ class Decision:
     context: Mapping[str, Scalar] = field(default_factory=dict)
     pass_probability: float | None = None
     exploration: bool | None = None
+    chain: ChainPosition | None = None
     clock: ClockReading | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
 

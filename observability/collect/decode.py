@@ -28,6 +28,7 @@ from traces.otlp import SpanGroup, attributes_of
 _COLUMN_TEXTS = (
     codec.TYPE, codec.MODEL_NAME, codec.MODEL_VERSION, codec.MODEL_DIGEST, codec.RECOMMENDED,
     codec.ACTION, codec.DISPOSITION, codec.LABEL, codec.SOURCE,
+    codec.CHAIN_ID,
 )  # fmt: skip
 _LONGEST_REASON = 500
 _DECISION_MARKS = (codec.TYPE, codec.ACTION, codec.DISPOSITION)

@@ -19,13 +19,13 @@ import duckdb
 
 from traces.errors import StoreError, first_line
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ALIAS = "fleet"
 _EXTENSIONS = ("sqlite_scanner", "ducklake")
-_MARK = "store.toml"
+MARK = "store.toml"
 _CATALOG = "catalog.sqlite"
 _FOLDERS = ("data", "models", "references", "keys")
-_OURS = {*_FOLDERS, _MARK, f"{_MARK}.part", "writer.lock"}
+_OURS = {*_FOLDERS, MARK, f"{MARK}.part", "writer.lock"}
 """What a store's making, cut short or in another process at the same time, leaves."""
 _NO_DOWNLOADS: dict[str, Any] = {
     "autoinstall_known_extensions": "false",
@@ -35,7 +35,7 @@ _NO_DOWNLOADS: dict[str, Any] = {
 
 def is_store(store: Path) -> bool:
     """Whether the folder is a store of this product."""
-    return (store / _MARK).is_file()
+    return (store / MARK).is_file()
 
 
 def connect(store: str | Path) -> duckdb.DuckDBPyConnection:
@@ -57,13 +57,18 @@ def create_folder(store: Path) -> None:
         for folder in _FOLDERS:
             (store / folder).mkdir(parents=True, exist_ok=True)
         (store / "keys").chmod(0o700)
-        part = store / f"{_MARK}.part"
-        part.write_text(f'catalog = "sqlite"\nschema_version = {SCHEMA_VERSION}\n')
-        part.replace(store / _MARK)
+        mark(store)
     except OSError as error:
         raise StoreError(
             f"{store}, which cannot be made: {error.strerror}", "a writable place", "see --store"
         ) from error
+
+
+def mark(store: Path) -> None:
+    """State this version in the store folder. Raises OSError."""
+    part = store / f"{MARK}.part"
+    part.write_text(f'catalog = "sqlite"\nschema_version = {SCHEMA_VERSION}\n')
+    part.replace(store / MARK)
 
 
 def attach(store: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -174,11 +179,11 @@ def _check(store: Path) -> None:
 
 def _marked_version(store: Path) -> int:
     try:
-        mark = tomllib.loads((store / _MARK).read_text())
+        mark = tomllib.loads((store / MARK).read_text())
         return int(mark["schema_version"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise StoreError(
-            f"{store / _MARK}, which cannot be read", "schema_version = <number>"
+            f"{store / MARK}, which cannot be read", "schema_version = <number>"
         ) from error
 
 

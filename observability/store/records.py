@@ -23,7 +23,14 @@ from traces import codec
 from traces.chain import span_digest
 from traces.content import Content
 from traces.conventions import DECISION_SPAN_PREFIX, DEVICE_ID
-from traces.decision import Decision, GateVerdict, ModelVersion, Outcome, Recommendation
+from traces.decision import (
+    ChainPosition,
+    Decision,
+    GateVerdict,
+    ModelVersion,
+    Outcome,
+    Recommendation,
+)
 from traces.otlp import attributes_of, key_values
 
 Row = dict[str, Any]
@@ -38,6 +45,7 @@ _IN_COLUMNS = frozenset(
         *codec.GATE_TEXTS.values(), *codec.GATE_NUMBERS.values(),
     }
 )  # fmt: skip
+_CHAIN = frozenset({codec.CHAIN_ID, codec.CHAIN_SEQ, codec.CHAIN_PREV})
 _NUMERIC = (
     codec.SCORE, codec.THRESHOLD, codec.PASS_PROBABILITY, codec.INPUT_VALUES,
     *codec.GATE_NUMBERS.values(),
@@ -53,7 +61,8 @@ def decision_row(span: Span, content: Content) -> tuple[Row, Row]:
     columns = _span_columns(span, content)
     key = span_key(span)
     if codec.encode_decision(decision) == content.values and not _has_flags(content.values):
-        _drop(span, _IN_COLUMNS | _context_texts(decision))
+        chained = _CHAIN if decision.chain else frozenset()
+        _drop(span, _IN_COLUMNS | chained | _context_texts(decision))
     layout = layout_row(decision.type, tuple(decision.inputs), tuple(decision.categoricals))
     recommendation = decision.recommendation or Recommendation("")
     usual = DECISION_SPAN_PREFIX + decision.type
@@ -78,6 +87,7 @@ def decision_row(span: Span, content: Content) -> tuple[Row, Row]:
             dict(zip(_GATE_FIELDS, _GATE_VALUES(gate), strict=True)) for gate in decision.gates
         ],
         "context": [(name, _text(value)) for name, value in decision.context.items()],
+        **_chain_columns(decision.chain),
         "rest": _rest(span),
     }, layout
 
@@ -185,6 +195,7 @@ def stored_decision_value(row: Mapping[str, Any]) -> Decision:
         action=row["action"],
         disposition=row["disposition"],
         context=dict(row["context"]),
+        chain=_stored_chain(row),
     )
     return codec.decode_decision({**codec.encode_decision(columns), **rest})
 
@@ -205,6 +216,19 @@ def device_id(envelope: ResourceSpans) -> str:
 def span_key(span: Span) -> str:
     """`<32 hex trace id>-<16 hex span id>`."""
     return f"{span.trace_id.hex()}-{span.span_id.hex()}"
+
+
+def _chain_columns(chain: ChainPosition | None) -> Row:
+    if chain is None:
+        return {}
+    return {"chain_id": chain.chain_id, "seq": chain.seq, "prev": bytes.fromhex(chain.prev)}
+
+
+def _stored_chain(row: Mapping[str, Any]) -> ChainPosition | None:
+    """None where the row states none, or its store has no such columns yet."""
+    if row.get("chain_id") is None:
+        return None
+    return ChainPosition(row["chain_id"], row["seq"], row["prev"].hex())
 
 
 def _is_whole(pairs: Iterable[KeyValue]) -> bool:

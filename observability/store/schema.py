@@ -14,7 +14,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from observability.store.lake import SCHEMA_VERSION
+from observability.store.durable import PARTITIONED, fsync, fsync_below
+from observability.store.lake import MARK, SCHEMA_VERSION, mark
 from traces.errors import StoreError
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -33,9 +34,13 @@ KEYS: dict[str, tuple[str, ...]] = {
 CONTENT = ("decisions", "outcomes", "spans")
 """Tables whose rows carry a digest: the same key with another digest is a conflict."""
 
-PARTITIONED = ("decisions", "outcomes", "spans")
-
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    2: (
+        "ALTER TABLE decisions ADD COLUMN chain_id VARCHAR",
+        "ALTER TABLE decisions ADD COLUMN seq BIGINT",
+        "ALTER TABLE decisions ADD COLUMN prev BLOB",
+    ),
+}
 """Statements that take a store from the version before to the version that is the key."""
 
 
@@ -81,8 +86,11 @@ def create_tables(con: duckdb.DuckDBPyConnection, clock: str) -> None:
     con.execute("COMMIT")
 
 
-def migrate(con: duckdb.DuckDBPyConnection) -> None:
-    """Bring a store of an earlier version forward. Raises StoreError for a newer one."""
+def migrate(con: duckdb.DuckDBPyConnection, store: Path) -> None:
+    """Bring a store of an earlier version forward. Raises StoreError for a newer one.
+
+    The mark is raised first, so that a reader of an earlier version refuses what it cannot read.
+    """
     version = schema_version(con)
     if version > SCHEMA_VERSION:
         raise StoreError(
@@ -90,11 +98,16 @@ def migrate(con: duckdb.DuckDBPyConnection) -> None:
             f"at most {SCHEMA_VERSION}",
             "a newer Whence wrote it: upgrade this one",
         )
+    if version < SCHEMA_VERSION:
+        mark(store)
+        fsync(store / MARK)
+        fsync(store)
     for target in range(version + 1, SCHEMA_VERSION + 1):
         con.execute("BEGIN")
         for statement in MIGRATIONS[target]:
             con.execute(statement)
         con.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", [str(target)])
+        fsync_below(store / "data" / "main" / "meta")
         con.execute("COMMIT")
 
 

@@ -29,6 +29,9 @@ CREATE TABLE decisions (
     categoricals VARCHAR[],           -- in the order of the layout
     gates STRUCT(name VARCHAR, kind VARCHAR, verdict VARCHAR, reason VARCHAR, "input" VARCHAR, operator VARCHAR, "limit" DOUBLE, observed DOUBLE)[],
     context MAP(VARCHAR, VARCHAR),    -- place, state, people, as text; typed in rest where not text
+    chain_id VARCHAR,                 -- the device's hash chain; NULL = not chained
+    seq BIGINT,                       -- place in the chain, from 0 without gaps
+    prev BLOB,                        -- 32 bytes: the chain's head before this span
     digest BLOB,                      -- 32 bytes, of the content as sent: tells a repeat from a conflict
     origin VARCHAR,                   -- otlp or import
     identity VARCHAR,                 -- how the writer was identified; unverified on loopback

@@ -12,7 +12,7 @@ from observability.collect.decode import decode
 from observability.store.records import stored_decision_value, stored_outcome_value, stored_span
 from tests.spans import columns, decision, decision_span, decoded, group, span
 from tests.strategies import STORED, VALUES, decisions, otlp_spans, outcomes, same
-from traces import Decision, Outcome, Recommendation
+from traces import ChainPosition, Decision, Outcome, Recommendation
 from traces.chain import canonical_attributes, span_digest
 from traces.codec import decode_decision, encode_decision, encode_outcome
 from traces.otlp import attributes_of, key_values
@@ -141,6 +141,14 @@ def test_what_the_columns_reproduce_is_not_stored_twice() -> None:
         decision_span(decision(inputs={"a": 1.0}, context={"mode": "auto"})), "decisions"
     )
     assert row["rest"] == b""
+
+
+def test_the_place_in_a_chain_has_columns_of_its_own() -> None:
+    chain = ChainPosition("6f1c1c3a", 7, "ab" * 32)
+    row = only_row(decision_span(decision(chain=chain)), "decisions")
+    assert (row["chain_id"], row["seq"], row["prev"]) == ("6f1c1c3a", 7, b"\xab" * 32)
+    assert row["rest"] == b""
+    assert stored_decision_value(row).chain == chain
 
 
 @given(otlp_spans(), outcomes(texts=STORED))

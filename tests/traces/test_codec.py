@@ -8,7 +8,15 @@ from hypothesis import assume, given
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.strategies import VALUES, decisions, outcomes, same
-from traces import ClockReading, Decision, Gate, ModelVersion, Outcome, Recommendation
+from traces import (
+    ChainPosition,
+    ClockReading,
+    Decision,
+    Gate,
+    ModelVersion,
+    Outcome,
+    Recommendation,
+)
 from traces.codec import decode_decision, decode_outcome, encode_decision, encode_outcome
 from traces.conventions import NAMES, REGISTRY
 from traces.errors import InvalidSpan
@@ -26,6 +34,7 @@ FULL = Decision(
     gates=(Gate("max_temperature", "temperature", "<=", 80.0).judge({"temperature": 91.5}),),
     pass_probability=0.9,
     exploration=False,
+    chain=ChainPosition("c0ffee", 0, "0" * 64),
     clock=ClockReading("boot-1", 12, synced=True),
     extra={"error.type": "ValueError"},
 )
@@ -53,6 +62,26 @@ def test_decoding_a_decision_undoes_encoding_it(decision: Decision) -> None:
 @given(decisions())
 def test_a_decision_comes_through_protobuf_as_it_was(decision: Decision) -> None:
     assert same(decode_decision(over_the_wire(encode_decision(decision))), decision)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"decision.chain.id": ""},
+        {"decision.chain.id": 7},
+        {"decision.chain.seq": -1},
+        {"decision.chain.seq": 1.0},
+        {"decision.chain.seq": True},
+        {"decision.chain.prev": "F" * 64},
+        {"decision.chain.prev": "f" * 63},
+        {"decision.chain.prev": None},
+    ],
+    ids=repr,
+)
+def test_a_chain_position_that_cannot_be_meant_stays_as_it_came(wrong: dict[str, Any]) -> None:
+    sent = {"decision.chain.id": "c", "decision.chain.seq": 0, "decision.chain.prev": "f" * 64}
+    decision = decode_decision(BARE | sent | wrong)
+    assert (decision.chain, decision.extra) == (None, sent | wrong)
 
 
 @given(outcomes())
