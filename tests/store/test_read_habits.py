@@ -17,25 +17,12 @@ from traces.device import RecordedClock, Recorder
 
 AT = datetime(2026, 3, 2, tzinfo=UTC)
 PEOPLE = [
-    "gate",
-    "person",
-    "judged",
-    "passed",
-    "run",
-    "run_since",
-    "run_answer_s",
-    "answer_s",
-    "chosen",
+    *("gate", "person", "judged", "passed", "run", "run_since"),
+    *("run_answer_s", "answer_s", "chosen"),
 ]
 VERSIONS = [
-    "decision_type",
-    "model_name",
-    "model_version",
-    "device_id",
-    "recommendation",
-    "decisions",
-    "first_at",
-    "chosen",
+    *("decision_type", "model_name", "model_version", "device_id", "recommendation"),
+    *("decisions", "first_at", "chosen"),
 ]
 OTHERS = ("other", 200, 140, 1, 100.0, 100.0)
 
