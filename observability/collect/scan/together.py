@@ -1,0 +1,150 @@
+"""Many OTLP bodies decoded at once.
+
+What is plain is read in columns; every other span, and every body that is not plain, goes through
+decode.py, which is what decoding means. Both give the same rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pyarrow as pa
+
+from observability.collect.bodies import (
+    Accepted,
+    Body,
+    Decoding,
+    Stamp,
+    TooManySpans,
+    answer_to,
+    read_groups,
+)
+from observability.collect.decode import Decoded, decode
+from observability.collect.limits import Limits
+from observability.collect.scan.decisions import find_decisions
+from observability.collect.scan.envelopes import envelope
+from observability.collect.scan.layouts import layouts_of
+from observability.collect.scan.outline import (
+    AFTER,
+    BODY,
+    FIRST,
+    GROUP,
+    SCOPE,
+    SCOPE_STOP,
+    SHARED,
+    SHARED_STOP,
+    outline,
+)
+from observability.collect.scan.scanned import Scanned
+from observability.collect.scan.spans import read_spans
+from observability.collect.scan.tables import decision_tables
+from observability.store.records import Row
+from traces.errors import InvalidPayload
+from traces.otlp import SpanGroup
+
+_ORDER = 32
+
+
+def decode_together(bodies: Sequence[Body], stamp: Stamp, limits: Limits) -> Decoding:
+    """Decode bodies at once. Raises nothing: a bad body fails only itself."""
+    decoding = Decoding([Accepted()] * len(bodies))
+    scanned = _scan(bodies, limits)
+    order: list[np.ndarray] = []
+    left: list[dict[str, pa.Table]] = []
+    for number in _unread(scanned):
+        try:
+            decoded, places = _read(scanned, bodies[number], number, stamp, limits)
+        except (InvalidPayload, TooManySpans) as error:
+            decoding.answers[number] = error
+            scanned.plain[scanned.body_of == number] = False
+            continue
+        decoding.answers[number] = answer_to(decoded.reasons)
+        left.append(decoded.batch(bodies[number].received_at))
+        order.append((np.int64(number) << _ORDER) + places)
+    chosen = np.flatnonzero(scanned.plain)
+    if len(chosen):
+        decoding.add(decision_tables(scanned, chosen, bodies, stamp))
+        order.insert(0, (scanned.body_of[chosen] << _ORDER) + chosen)
+    for tables in left:
+        decoding.add(tables)
+    if left and "decisions" in decoding.parts:
+        in_order = pa.array(np.argsort(np.concatenate(order), kind="stable"))
+        decoding.parts["decisions"] = [pa.concat_tables(decoding.parts["decisions"]).take(in_order)]
+    return decoding
+
+
+def _scan(bodies: Sequence[Body], limits: Limits) -> Scanned:
+    buf = np.frombuffer(b"".join(body.data for body in bodies) or b"\0", np.uint8)
+    bounds = np.cumsum([0, *(len(body.data) for body in bodies)])
+    groups, spans, parts, whole = outline(buf, bounds, limits.spans_per_request)
+    items = limits.items_per_value if limits.nesting else 0
+    most = [limits.name_bytes, limits.value_bytes, items, limits.attributes_per_span]
+    fields, attributes, plain = read_spans(buf, spans, np.array(most, np.int64))
+    slots, in_order = find_decisions(buf, fields, attributes, plain)
+    group_of = spans[:, GROUP]
+    body_of = groups[group_of, BODY].astype(np.int64)
+    resources: list[Row | None] = []
+    scanned = Scanned(
+        buf, fields, attributes, in_order, slots, group_of, body_of, resources, plain, whole
+    )
+    resources.extend(_resource(scanned, group, parts.data, limits) for group in groups)
+    _check_layouts(scanned)
+    return scanned
+
+
+def _resource(scanned: Scanned, group: np.ndarray, parts: memoryview, limits: Limits) -> Row | None:
+    """The resource of a group; where there is none, nothing of the group is plain."""
+    shared = bytes(parts[group[SHARED] : group[SHARED_STOP]])
+    found = envelope(shared, bytes(parts[group[SCOPE] : group[SCOPE_STOP]]), limits)
+    if found is None:
+        scanned.whole[group[BODY]] = False
+        scanned.plain[scanned.body_of == group[BODY]] = False
+    elif found.row is None:
+        scanned.plain[group[FIRST] : group[AFTER]] = False
+    return found and found.row
+
+
+def _check_layouts(scanned: Scanned) -> None:
+    """Leave to the library what names an input twice."""
+    chosen = np.flatnonzero(scanned.plain)
+    layouts, layout_of = layouts_of(scanned, chosen)
+    good = np.array([layout is not None for layout in layouts], np.bool_)
+    if not good.all():
+        scanned.plain[chosen[~good[layout_of]]] = False
+
+
+def _unread(scanned: Scanned) -> list[int]:
+    """The bodies that have something in them which is not plain."""
+    left = ~scanned.whole
+    left[scanned.body_of[~scanned.plain]] = True
+    return np.flatnonzero(left).tolist()
+
+
+def _read(
+    scanned: Scanned, body: Body, number: int, stamp: Stamp, limits: Limits
+) -> tuple[Decoded, np.ndarray]:
+    """Decode what is not plain in a body; also where its decisions stand among all spans.
+
+    Raises InvalidPayload or TooManySpans where nothing of it may be stored.
+    """
+    groups = read_groups(body, limits)
+    if scanned.whole[number]:
+        own = np.flatnonzero(scanned.body_of == number)
+        places = own[~scanned.plain[own]]
+        groups = _only(groups, set((places - own[:1]).tolist()))
+    else:
+        places = np.arange(sum(len(group.spans) for group in groups))
+    decoded = decode(groups, origin=stamp.origin, identity=stamp.identity, limits=limits)
+    return decoded, places[decoded.decided]
+
+
+def _only(groups: Sequence[SpanGroup], kept: set[int]) -> list[SpanGroup]:
+    """The groups with only those of their spans, which are numbered through."""
+    out: list[SpanGroup] = []
+    first = 0
+    for group in groups:
+        spans = [span for number, span in enumerate(group.spans, first) if number in kept]
+        first += len(group.spans)
+        out.append(SpanGroup(group.envelope, spans, []))
+    return out
