@@ -47,7 +47,12 @@ def canonical_attribute(key: str, value: Any) -> bytes:
 
 def joined(parts: Mapping[str, bytes]) -> bytes:
     """Canonical attributes by name as those of a span."""
-    return b"".join(parts[key] for key in sorted(parts) if not key.startswith(_CHAIN_PREFIX))
+    return b"".join([parts[key] for key in filter(is_content, sorted(parts))])
+
+
+def is_content(key: str) -> bool:
+    """Whether an attribute counts: the chain says where a span stands, and not what happened."""
+    return not key.startswith(_CHAIN_PREFIX)
 
 
 def canonical(value: Any) -> bytes:

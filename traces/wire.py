@@ -93,10 +93,13 @@ def attribute(key: str, value: Any) -> bytes:
     if kind is str:
         kept = _kept.get((key, value))
         return _keep(key, value) if kept is None else kept
-    if kind is list and set(map(type, value)) == _TEXTS:
+    if (kind is tuple or kind is list) and set(map(type, value)) == _TEXTS:
         texts = tuple(value)
         kept = _kept.get((key, texts))
         return _keep(key, texts) if kept is None else kept
+    if kind is int and -_INT64 <= value < _INT64:
+        number = varint(value)
+        return _integer_start(key, len(number)) + number
     return _pair(b"\x4a", key, value)
 
 
@@ -159,6 +162,12 @@ def _pair(tag: bytes, key: str, value: Any) -> bytes:
 def _key(key: str) -> bytes:
     """The key of a KeyValue, and the tag of its value."""
     return _field(b"\x0a", _utf8(key)) + b"\x12"
+
+
+@functools.lru_cache(KEPT)
+def _integer_start(key: str, length: int) -> bytes:
+    """An attribute up to its integer, whose varint has that many bytes."""
+    return _pair(b"\x4a", key, 2 ** (7 * (length - 1)) if length < 10 else -1)[:-length]
 
 
 def _any_value(value: Any) -> bytes:
