@@ -113,9 +113,7 @@ def scan(data: bytes, offset: int = 0) -> Iterator[Record]:
         if version != VERSION or payload > end:
             return
         digest = data[start + _LEAST : payload]
-        yield Record(
-            kind, None if seq == _NO_SEQ else seq, digest, data[payload:end], offset, end
-        )
+        yield Record(kind, None if seq == _NO_SEQ else seq, digest, data[payload:end], offset, end)
         offset = end
 
 
