@@ -44,9 +44,13 @@ def encode_plainly(attributes: Mapping[str, Any]) -> Encoded:
 
 
 class Templates:
-    """What spans were like so far. Of bounded size; for one thread at a time."""
+    """What spans were like so far. Of bounded size; for one thread at a time.
 
-    def __init__(self) -> None:
+    Where nothing is `digested`, content is left empty.
+    """
+
+    def __init__(self, *, digested: bool = True) -> None:
+        self._digested = digested
         self._forms: dict[tuple[Any, ...], _Form | None] = {}
         self._uses = self._made = 0
 
@@ -74,7 +78,7 @@ class Templates:
             if self._pays():
                 self._forms[shape] = form.learnt(attributes, constants)
             return None
-        return template.filled(form, attributes, numbers)
+        return template.filled(form, attributes, numbers, self._digested)
 
     def _pays(self) -> bool:
         """Whether one more will pay; it counts as made if so."""
@@ -180,14 +184,17 @@ class _Template:
     fields: Blanks
     content: Blanks
 
-    def filled(self, form: _Form, attributes: Mapping[str, Any], numbers: list[float]) -> Encoded:
+    def filled(
+        self, form: _Form, attributes: Mapping[str, Any], numbers: list[float], digested: bool
+    ) -> Encoded:
         """The bytes of these attributes."""
         slots = [attribute(key, attributes[key]) for key in form.integers]
-        if not form.varied:
-            fields = self.fields.filled(numbers, slots)
-            return Encoded(fields, self.content.filled(_canonical(numbers), ()))
         varied = [form.text(key, attributes[key]) for key in form.varied]
-        fields = self.fields.filled(numbers, [*slots, *(text.fields for text in varied)])
+        if varied:
+            slots += [text.fields for text in varied]
+        fields = self.fields.filled(numbers, slots)
+        if not digested:
+            return Encoded(fields, b"")
         texts = [text.content for text in varied]
         return Encoded(fields, self.content.filled(_canonical(numbers), texts))
 

@@ -57,7 +57,7 @@ def span_bytes(
         name,
         (started_unix_nano, ended_unix_nano),
         b"".join([attribute(key, value) for key, value in attributes.items()]),
-        _links(links),
+        link_fields(links),
         failed,
     )
 
@@ -101,6 +101,13 @@ def attribute(key: str, value: Any) -> bytes:
         number = varint(value)
         return _integer_start(key, len(number)) + number
     return _pair(b"\x4a", key, value)
+
+
+def link_fields(of: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The links of a span, each (trace id, span id)."""
+    return b"".join(
+        [_message(b"\x6a", _field(b"\x0a", trace) + _field(b"\x12", span)) for trace, span in of]
+    )
 
 
 def envelope(resource: Mapping[str, Any]) -> bytes:
@@ -222,12 +229,6 @@ def _times(started: int, ended: int) -> bytes:
         tag + time.to_bytes(8, "little")
         for tag, time in ((b"\x39", started), (b"\x41", ended))
         if time
-    )
-
-
-def _links(of: Iterable[tuple[bytes, bytes]]) -> bytes:
-    return b"".join(
-        [_message(b"\x6a", _field(b"\x0a", trace) + _field(b"\x12", span)) for trace, span in of]
     )
 
 
