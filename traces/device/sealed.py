@@ -263,17 +263,17 @@ def load(sealed: Sealed) -> None:
             continue
         through = header.through
         size = path.stat().st_size
-        sealed.add(path, header, size, _offset(path, header.generation, size))
+        sealed.add(path, header, size, min(cursor(path, header.generation), size))
     names = {_cursor(entry.path) for entry in sealed.entries}
     for path in sealed.folder.glob(f"*{CURSOR_SUFFIX}"):
         if path not in names:
             path.unlink()
 
 
-def _offset(path: Path, generation: int, size: int) -> int:
-    """Where the unacknowledged part begins, by the cursor file; 0 where that is of another content."""
+def cursor(path: Path, generation: int) -> int:
+    """Where the unacknowledged part of a segment begins; 0 where the cursor is of another content."""
     try:
         found, offset = map(int, _cursor(path).read_text().split())
     except (OSError, ValueError):
         return 0
-    return offset if found == generation and 0 <= offset <= size else 0
+    return offset if found == generation else 0

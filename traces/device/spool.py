@@ -48,8 +48,8 @@ class Spool:
     `limit_bytes` bounds all segments together (the quarantine, a sixteenth of it, and small files are
     apart). At the limit the oldest TELEMETRY and ROUTINE frames go first, IMPORTANT ones only where
     nothing else is left, and tombstones stand for them. `key` (16, 24 or 32 bytes) encrypts what is at rest
-    by AES-GCM. Opening continues what an earlier process left. Raises SpoolError where another process has the
-    folder, where it cannot be written, or where the key is not that of the spool.
+    by AES-GCM. Opening continues what an earlier process left. Raises SpoolError where another process has
+    the folder, where it cannot be written, or where the key is not that of the spool.
     """
 
     def __init__(
