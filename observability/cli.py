@@ -47,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     _serving(commands)
     _moving(commands)
     _asking(commands)
-    commands.add_parser("device", help="keys of a device, on the device itself")
+    commands.add_parser("device", help="keys and status, on the device itself")
     return parser
 
 

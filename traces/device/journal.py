@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from opentelemetry import trace
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
 from traces import wire
 from traces.chain import CHAIN_ID, CHAIN_PREV, CHAIN_SEQ, span_digest
@@ -53,6 +52,8 @@ class Journal:
     """
 
     def __init__(self, spool: Spool, clock: Clock, envelope: bytes, *, chained: bool) -> None:
+        from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+
         self._spool, self._clock, self._envelope = spool, clock, envelope
         self._ids = RandomIdGenerator()
         self._templates = Templates(digested=chained)

@@ -9,8 +9,6 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from opentelemetry.sdk.resources import Resource
-
 from traces import wire
 from traces.codec import encode_decision, encode_outcome
 from traces.conventions import DECISION_SPAN_PREFIX, DEVICE_ID, OUTCOME_SPAN
@@ -51,6 +49,8 @@ class Recorder:
         clock: Clock | None = None,
         chain: bool = True,
     ) -> None:
+        from opentelemetry.sdk.resources import Resource
+
         self.device_id = device_id
         self.clock = clock or SystemClock()
         self.resource = Resource.create(
