@@ -1,0 +1,148 @@
+"""The appending side of a spool: from frames to sealed segments.
+
+Two locks: `_lock` is held for a write() and never for an fsync, so that appending is short; `_sealing` is
+held while segments are synced and sealed, in their order.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from traces.device import segments
+from traces.device.cipher import Cipher
+from traces.device.clock import Clock
+from traces.device.frames import Frame
+from traces.device.open_segment import OpenSegment
+from traces.device.sealed import Sealed
+from traces.errors import SpoolError
+
+Last = tuple[Frame | None, str, int]
+"""The newest numbered frame, its chain, and the counter of its segment."""
+
+
+class Writing:
+    """Writes frames into `folder`, a segment after the other, and seals them into a queue.
+
+    `last` and `counter` continue what was before. `on_work` is called when a segment was begun.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        sealed: Sealed,
+        clock: Clock,
+        *,
+        segment_bytes: int,
+        limit_bytes: int,
+        last: Last,
+        counter: int,
+        on_work: Callable[[], object],
+    ) -> None:
+        self._folder, self._sealed, self._clock = folder, sealed, clock
+        self._cipher: Cipher | None = sealed.cipher
+        self._segment_bytes, self._limit = segment_bytes, limit_bytes
+        self._counter, self._on_work = counter, on_work
+        self._lock, self._sealing = threading.Lock(), threading.Lock()
+        self._open: OpenSegment | None = None
+        self._full: list[OpenSegment] = []
+        self._open_bytes = 0
+        self._envelope: bytes | None = None
+        self.chain_id = ""
+        self.last = last
+        self.unsynced = self.closed = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of all segments, sealed or not."""
+        return self._open_bytes + self._sealed.bytes
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no frame waits to be sealed."""
+        with self._lock:
+            return not self._full and (self._open is None or not self._open.frames)
+
+    def begin(self, envelope: bytes, chain_id: str) -> None:
+        """What the frames from now on share; another segment where it is something new."""
+        with self._lock:
+            if (envelope, chain_id) != (self._envelope, self.chain_id):
+                self._turn()
+                self._envelope, self.chain_id = envelope, chain_id
+
+    def put(self, frame: Frame, record: bytes) -> bool:
+        """Write a frame's record; False where the spool has no room. Raises OSError, SpoolError."""
+        size = len(record)
+        with self._lock:
+            segment = self._open
+            if segment is None or segment.broken or segment.size + size > self._segment_bytes:
+                segment = self._next(segment)
+            if self._open_bytes + self._sealed.bytes + size > self._limit:
+                return False
+            segment.write(record)
+            self._open_bytes += size
+            self.unsynced = True
+            if frame.seq is not None:
+                self.last = frame, self.chain_id, segment.header.counter
+        return True
+
+    def sync(self) -> None:
+        """Make all that was written durable. Raises OSError."""
+        with self._sealing:
+            with self._lock:
+                written = [*self._full, *([self._open] if self._open else [])]
+                self.unsynced = False
+            try:
+                for segment in written:
+                    segment.sync()
+            except OSError:
+                self.unsynced = True
+                raise
+
+    def seal(self) -> None:
+        """Seal all that was written. Raises OSError; what could not be sealed is tried again."""
+        with self._sealing:
+            with self._lock:
+                self._turn()
+            while self._full:
+                segment = self._full[0]
+                path, size = segment.finish(segments.stamp(self._clock), self._sealed.folder)
+                self._sealed.add(path, segment.header, size)
+                with self._lock:
+                    self._full.pop(0)
+                    self._open_bytes -= segment.size
+
+    def is_due(self, age_ns: int) -> bool:
+        """Whether a segment is full or as old as that (nanoseconds)."""
+        segment = self._open
+        if self._full or segment is None:
+            return bool(self._full)
+        return self._clock.monotonic_ns() - segment.header.opened.monotonic_ns >= age_ns
+
+    def _next(self, segment: OpenSegment | None) -> OpenSegment:
+        if self.closed:
+            raise SpoolError("a spool that is closed", "an open one")
+        if self._envelope is None:
+            raise SpoolError("a frame before `begin`", "resource and scope first")
+        if segment is not None and segment.frames == 0 and not segment.broken:
+            return segment
+        self._turn()
+        at, number = segments.stamp(self._clock), self._counter
+        header = segments.Header(number, number, 0, self.chain_id, at, self._envelope)
+        self._open = OpenSegment(self._folder, header, self._cipher)
+        self._counter += 1
+        self._open_bytes += self._open.size
+        self._on_work()
+        return self._open
+
+    def _turn(self) -> None:
+        """Take the open segment away from the appending side; needs the lock."""
+        segment, self._open = self._open, None
+        if segment is None:
+            return
+        if segment.frames:
+            self._full.append(segment)
+        else:
+            self._open_bytes -= segment.size
+            segment.discard()
