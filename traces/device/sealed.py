@@ -122,13 +122,13 @@ class Sealed:
         with self._lock:
             self._taken = None
 
-    def evict(self) -> int:
-        """Free some bytes and return how many; 0 where nothing can go any more. Raises OSError."""
+    def evict(self, most: Level = Level.DIGESTS) -> int:
+        """Free some bytes and return how many; 0 where nothing can go up to a level. Raises OSError."""
         with self._lock:
-            for level in (Level.ROUTINE, Level.IMPORTANT, Level.DIGESTS):
+            for level in range(Level.ROUTINE, most + 1):
                 for place, entry in enumerate(self.entries):
                     if entry.level < level and entry is not self._taken:
-                        freed = self._thin(place, entry, level)
+                        freed = self._thin(place, entry, Level(level))
                         if freed:
                             return freed
         return 0

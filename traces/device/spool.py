@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 from traces.device import disk, segments
 from traces.device.cipher import Cipher
 from traces.device.clock import Clock, SystemClock
+from traces.device.eviction import Level
 from traces.device.frames import DIGEST_BYTES, Frame, Priority, encode
 from traces.device.quarantine import Quarantine
 from traces.device.recovery import interruption, last_frame, recover
@@ -109,8 +110,8 @@ class Spool:
         else:
             record = segments.encode_frame(frame, self._cipher)
         try:
-            while not self._writing.put(frame, record):
-                self._make_room(len(record))
+            while needed := self._writing.put(frame, record):
+                self._make_room(needed)
             if priority >= self._at_once:
                 self._writing.sync()
         except OSError as error:
@@ -174,10 +175,9 @@ class Spool:
         writing = self._writing
         if self._in_groups and writing.unsynced:
             writing.sync()
-        if writing.is_due(SEAL_AFTER_NS):
-            writing.seal()
+        writing.seal_due(SEAL_AFTER_NS)
         if writing.size > self._limit * _HIGH:
-            while writing.size > self._limit * _LOW and self.sealed.evict():
+            while writing.size > self._limit * _LOW and self.sealed.evict(Level.ROUTINE):
                 pass
         self.state.write()
 
@@ -229,18 +229,20 @@ class Spool:
             on_work=self._work.set,
         )
 
-    def _make_room(self, size: int) -> None:
+    def _make_room(self, needed: int) -> None:
+        """Evict a little: what is routine in segments that are not sealed yet, before what is important."""
         writing = self._writing
-        if writing.size + size <= self._limit or self.sealed.evict():
-            return
-        self.seal()
-        if writing.size + size > self._limit and not self.sealed.evict():
-            self.state.count(refused=1)
-            raise SpoolError(
-                f"a spool of {self._limit} bytes without room for {size} more",
-                "frames that can be evicted",
-                "raise limit_bytes",
-            )
+        for seal, level in ((False, Level.ROUTINE), (True, Level.ROUTINE), (False, Level.DIGESTS)):
+            if seal:
+                self.seal()
+            if writing.size + needed <= self._limit or self.sealed.evict(level):
+                return
+        self.state.count(refused=1)
+        raise SpoolError(
+            f"a spool of {self._limit} bytes without room for {needed} more",
+            "frames that can be evicted",
+            "raise limit_bytes",
+        )
 
     def _keep_last(self, entry: Entry) -> None:
         last, chain_id, counter = self._writing.last

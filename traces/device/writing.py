@@ -18,6 +18,7 @@ from traces.device.open_segment import OpenSegment
 from traces.device.sealed import Sealed
 from traces.errors import SpoolError
 
+_HEADER_ROOM = 1024
 Last = tuple[Frame | None, str, int]
 """The newest numbered frame, its chain, and the counter of its segment."""
 
@@ -71,21 +72,26 @@ class Writing:
                 self._turn()
                 self._envelope, self.chain_id = envelope, chain_id
 
-    def put(self, frame: Frame, record: bytes) -> bool:
-        """Write a frame's record; False where the spool has no room. Raises OSError, SpoolError."""
-        size = len(record)
+    def put(self, frame: Frame, record: bytes) -> int:
+        """Write a frame's record and return 0, or the bytes for which there is no room.
+
+        Raises OSError, SpoolError.
+        """
+        needed = size = len(record)
         with self._lock:
             segment = self._open
             if segment is None or segment.broken or segment.size + size > self._segment_bytes:
-                segment = self._next(segment)
-            if self._open_bytes + self._sealed.bytes + size > self._limit:
-                return False
+                segment = self._kept(segment)
+                needed += 0 if segment else _HEADER_ROOM + len(self._envelope or b"")
+            if self._open_bytes + self._sealed.bytes + needed > self._limit:
+                return needed
+            segment = segment or self._next()
             segment.write(record)
             self._open_bytes += size
             self.unsynced = True
             if frame.seq is not None:
                 self.last = frame, self.chain_id, segment.header.counter
-        return True
+        return 0
 
     def sync(self) -> None:
         """Make all that was written durable. Raises OSError."""
@@ -102,9 +108,19 @@ class Writing:
 
     def seal(self) -> None:
         """Seal all that was written. Raises OSError; what could not be sealed is tried again."""
+        self._seal(turn=True)
+
+    def seal_due(self, age_ns: int) -> None:
+        """Seal what is full, and the open segment if it is as old as that (nanoseconds). Raises OSError."""
+        segment = self._open
+        age = self._clock.monotonic_ns() - segment.header.opened.monotonic_ns if segment else 0
+        self._seal(turn=segment is not None and age >= age_ns)
+
+    def _seal(self, *, turn: bool) -> None:
         with self._sealing:
-            with self._lock:
-                self._turn()
+            if turn:
+                with self._lock:
+                    self._turn()
             while self._full:
                 segment = self._full[0]
                 path, size = segment.finish(segments.stamp(self._clock), self._sealed.folder)
@@ -113,23 +129,19 @@ class Writing:
                     self._full.pop(0)
                     self._open_bytes -= segment.size
 
-    def is_due(self, age_ns: int) -> bool:
-        """Whether a segment is full or as old as that (nanoseconds)."""
-        segment = self._open
-        if self._full or segment is None:
-            return bool(self._full)
-        return self._clock.monotonic_ns() - segment.header.opened.monotonic_ns >= age_ns
-
-    def _next(self, segment: OpenSegment | None) -> OpenSegment:
+    def _kept(self, segment: OpenSegment | None) -> OpenSegment | None:
+        """The open segment if it holds nothing yet: then it takes a frame of any size."""
         if self.closed:
             raise SpoolError("a spool that is closed", "an open one")
         if self._envelope is None:
             raise SpoolError("a frame before `begin`", "resource and scope first")
-        if segment is not None and segment.frames == 0 and not segment.broken:
-            return segment
+        empty = segment is not None and not segment.frames and not segment.broken
+        return segment if empty else None
+
+    def _next(self) -> OpenSegment:
         self._turn()
         at, number = segments.stamp(self._clock), self._counter
-        header = segments.Header(number, number, 0, self.chain_id, at, self._envelope)
+        header = segments.Header(number, number, 0, self.chain_id, at, self._envelope or b"")
         self._open = OpenSegment(self._folder, header, self._cipher)
         self._counter += 1
         self._open_bytes += self._open.size
