@@ -19,7 +19,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 from observability.collect.decode import Decoded, decode
 from observability.store import lake
 from traces import Decision, ModelVersion, Outcome
-from traces.codec import encode_decision, encode_outcome
+from traces.codec import encode_decision
+from traces.codec_later import encode_outcome
 from traces.otlp import SpanGroup, bare_envelope, key_values
 from traces.otlp_json import encode_json
 

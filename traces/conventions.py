@@ -14,6 +14,7 @@ SCOPE_NAME = "whence"
 
 DECISION_SPAN_PREFIX = "decision "
 OUTCOME_SPAN = "decision.outcome"
+REVIEW_SPAN = "decision.review"
 DEVICE_ID = "device.id"
 CONTEXT_PREFIX = "decision.context."
 INPUT_PREFIX = "decision.input."
@@ -39,6 +40,10 @@ def _outcome(name: str, type_: str, brief: str, *, required: bool = False) -> At
     return Attribute(f"decision.{name}", type_, "outcome", required, brief)
 
 
+def _review(name: str, brief: str, *, required: bool = False) -> Attribute:
+    return Attribute(f"decision.review.{name}", "string", "review", required, brief)
+
+
 REGISTRY: tuple[Attribute, ...] = (
     Attribute(
         DEVICE_ID, "string", "resource", True, "The device; stable across boots and updates."
@@ -59,6 +64,7 @@ REGISTRY: tuple[Attribute, ...] = (
     _decision("recommendation.action", "string", "What the model proposed."),
     _decision("recommendation.score", "double", "The model's output, in its own unit."),
     _decision("recommendation.threshold", "double", "The score from which the action is proposed."),
+    _decision("recommendation.value", "double", "The number that the proposed action carries."),
     _decision("input.names", "string[]", "Names of the numeric inputs, in the model's order."),
     _decision("input.values", "double[]", "Their values, same order; missing = NaN."),
     _decision("input.categorical.names", "string[]", "Names of the categorical inputs."),
@@ -67,16 +73,33 @@ REGISTRY: tuple[Attribute, ...] = (
     _decision("gate.kinds", "string[]", "rule or human, for each gate."),
     _decision("gate.verdicts", "string[]", "pass, block, modify or defer, for each gate."),
     _decision("gate.reasons", "string[]", "Why; empty where a gate passed."),
-    _decision("gate.inputs", "string[]", "The input or context value that each rule observed."),
+    _decision(
+        "gate.inputs",
+        "string[]",
+        "What each rule observed: an input or context value x; rate(x), per second; breach(x <= 1), "
+        'the seconds for which that has been broken; x in ["a"], 1 or 0; value(action).',
+    ),
     _decision("gate.operators", "string[]", "< <= > >= == or !=; the rule passes while it holds."),
-    _decision("gate.limits", "double[]", "The limit, in the unit of the input; NaN where none."),
+    _decision(
+        "gate.limits",
+        "double[]",
+        "The limit in force then, in the unit of the input, to which a modify clamps; NaN where none.",
+    ),
     _decision("gate.observed", "double[]", "The value observed then; NaN where none."),
     _decision("gate.pass_probability", "double", "Only where the gate policy randomises: P(pass)."),
     _decision("exploration", "boolean", "Whether this decision was a deliberate exploration."),
     _decision("action", "string", "What the device did.", required=True),
+    _decision("action.value", "double", "The number it did it with, where the action carries one."),
     _decision("disposition", "string", "executed, blocked, modified or deferred.", required=True),
     Attribute(
         "error.type", "string", "decision", False, "Only where the pipeline itself failed: how."
+    ),
+    _decision("latency_us", "int", "How long model and gates took, microseconds."),
+    _decision("budget_us", "int", "How long they may take, microseconds."),
+    _decision(
+        "withheld",
+        "string[]",
+        "What the device kept to itself: inputs by name, context by attribute.",
     ),
     _decision(
         "clock.boot_id", "string", "Which boot of the device the monotonic clock counts from."
@@ -93,6 +116,11 @@ REGISTRY: tuple[Attribute, ...] = (
     _outcome(
         "outcome.observed_at", "int", "When it was seen, nanoseconds since 1970 UTC.", required=True
     ),
+    _review("gate", "The gate that asked a person.", required=True),
+    _review("verdict", "pass, block, modify, or defer: passed on.", required=True),
+    _review("by", "Who said so.", required=True),
+    _review("reason", "Why."),
+    _review("action", "What the device then did."),
 )
 
 NAMES: frozenset[str] = frozenset(attribute.name for attribute in REGISTRY)
@@ -114,10 +142,12 @@ def page() -> str:
         "not this page.",
         "",
         "A decision is one span named `decision {type}`, kind INTERNAL; its end is the instant of the",
-        "decision. An outcome is a later span named `decision.outcome` that links to it. Status stays",
-        "Unset unless the decision pipeline itself failed: a blocked action is a gate at work, no error.",
+        "decision. An outcome is a later span named `decision.outcome` that links to it, a person's",
+        "answer to a deferred decision one named `decision.review`; its end is the instant of the answer.",
+        "Status stays Unset unless the decision pipeline itself failed: a blocked action is a gate at",
+        "work, no error.",
     ]
-    for on in ("resource", "decision", "outcome"):
+    for on in ("resource", "decision", "outcome", "review"):
         lines += [
             "",
             f"## On the {on}",
@@ -130,6 +160,11 @@ def page() -> str:
             for a in REGISTRY
             if a.on == on
         ]
+        if on == "review":
+            lines += [
+                "",
+                "And `decision.ref.trace_id` and `decision.ref.span_id`, as on the outcome.",
+            ]
     lines += [
         "",
         "## Context",

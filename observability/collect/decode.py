@@ -19,7 +19,7 @@ from observability.collect.limits import Limits, check_attributes, check_count, 
 from observability.store import records
 from observability.store.refused import reject_row
 from observability.store.schema import arrow_table
-from traces import codec
+from traces import codec, codec_later
 from traces.content import read_content
 from traces.conventions import DEVICE_ID, OUTCOME_SPAN
 from traces.errors import InvalidSpan
@@ -27,7 +27,7 @@ from traces.otlp import SpanGroup, attributes_of
 
 _COLUMN_TEXTS = (
     codec.TYPE, codec.MODEL_NAME, codec.MODEL_VERSION, codec.MODEL_DIGEST, codec.RECOMMENDED,
-    codec.ACTION, codec.DISPOSITION, codec.LABEL, codec.SOURCE,
+    codec.ACTION, codec.DISPOSITION, codec_later.LABEL, codec_later.SOURCE,
 )  # fmt: skip
 _LONGEST_REASON = 500
 _DECISION_MARKS = (codec.TYPE, codec.ACTION, codec.DISPOSITION)
@@ -126,7 +126,7 @@ def _decode_span(
         row, layout = records.decision_row(span, content)
         decoded.add("decisions", row | stamp)
         layouts[layout["layout_id"]] = layout
-    elif span.name == OUTCOME_SPAN or codec.LABEL in attributes:
+    elif span.name == OUTCOME_SPAN or codec_later.LABEL in attributes:
         _require_device(stamp)
         decoded.add("outcomes", records.outcome_row(span, content) | stamp)
     else:

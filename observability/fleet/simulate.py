@@ -27,7 +27,8 @@ from observability.collect.receiver import CLOCK_PATH, RECEIVED_AT, TRACES_PATH
 from observability.fleet.shipment import ShipmentError
 from observability.fleet.world.event import Event
 from observability.fleet.world.world import World
-from traces.codec import encode_decision, encode_outcome
+from traces.codec import encode_decision
+from traces.codec_later import encode_outcome
 from traces.conventions import (
     DECISION_SPAN_PREFIX,
     DEVICE_ID,

@@ -19,7 +19,7 @@ from typing import Any
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
-from traces import codec
+from traces import codec, codec_later
 from traces.chain import span_digest
 from traces.content import Content
 from traces.conventions import DECISION_SPAN_PREFIX, DEVICE_ID
@@ -84,7 +84,7 @@ def decision_row(span: Span, content: Content) -> tuple[Row, Row]:
 
 def outcome_row(span: Span, content: Content) -> Row:
     """The row of `outcomes` for an outcome span. Takes the span apart; raises InvalidSpan, it whole."""
-    outcome = codec.decode_outcome(content.values)
+    outcome = codec_later.decode_outcome(content.values)
     return {
         **_ids(span),
         **_span_columns(span, content),
@@ -191,7 +191,7 @@ def stored_decision_value(row: Mapping[str, Any]) -> Decision:
 
 def stored_outcome_value(row: Mapping[str, Any]) -> Outcome:
     """The Outcome that a row of `outcomes` states."""
-    return codec.decode_outcome(attributes_of(Span.FromString(row["rest"]).attributes))
+    return codec_later.decode_outcome(attributes_of(Span.FromString(row["rest"]).attributes))
 
 
 def device_id(envelope: ResourceSpans) -> str:

@@ -16,7 +16,8 @@ from observability.store.write import Writer
 from tests.spans import NOON, batch, counts, decision, decision_span, outcome_span, rows, span
 from tests.strategies import STORED, decisions, otlp_spans, outcomes
 from traces import Decision, Outcome
-from traces.codec import encode_decision, encode_outcome
+from traces.codec import encode_decision
+from traces.codec_later import encode_outcome
 from traces.otlp import key_values
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -14,7 +14,8 @@ from tests.spans import columns, decision, decision_span, decoded, group, span
 from tests.strategies import STORED, VALUES, decisions, otlp_spans, outcomes, same
 from traces import Decision, Outcome, Recommendation
 from traces.chain import canonical_attributes, span_digest
-from traces.codec import decode_decision, encode_decision, encode_outcome
+from traces.codec import decode_decision, encode_decision
+from traces.codec_later import encode_outcome
 from traces.otlp import attributes_of, key_values
 
 
