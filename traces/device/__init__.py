@@ -2,6 +2,15 @@
 
 from traces.device.clock import Clock, RecordedClock, SystemClock
 from traces.device.point import Decided, DecisionPoint
+from traces.device.privacy import Privacy
 from traces.device.recorder import Recorder
 
-__all__ = ["Clock", "Decided", "DecisionPoint", "RecordedClock", "Recorder", "SystemClock"]
+__all__ = [
+    "Clock",
+    "Decided",
+    "DecisionPoint",
+    "Privacy",
+    "RecordedClock",
+    "Recorder",
+    "SystemClock",
+]

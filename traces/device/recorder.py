@@ -14,18 +14,22 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
-from traces.codec import encode_decision, encode_outcome
+from traces.codec import encode_decision
+from traces.codec_later import encode_outcome, encode_review
 from traces.conventions import (
     DECISION_SPAN_PREFIX,
     DEVICE_ID,
     OUTCOME_SPAN,
+    REVIEW_SPAN,
     SCHEMA_URL,
     SCHEMA_VERSION,
     SCOPE_NAME,
 )
-from traces.decision import Decision, Outcome, Scalar
+from traces.decision import Decision, Outcome, Review, Scalar
 from traces.device.carried import carried
 from traces.device.clock import Clock, SystemClock
+from traces.device.privacy import Privacy
+from traces.taking import Attributes
 
 _log = logging.getLogger("whence.device")
 _NO_LIMITS = SpanLimits(
@@ -41,6 +45,7 @@ class Recorder:
 
     `service` is the deciding program; `resource` holds further resource attributes, such as
     `service.version` (the firmware). Give either an `exporter`, which is batched, or a `processor`.
+    `privacy` is applied to what is recorded, before it goes anywhere.
     `failures` counts what could not be recorded; each is also logged as `whence.device`.
     """
 
@@ -53,8 +58,10 @@ class Recorder:
         processor: SpanProcessor | None = None,
         resource: Mapping[str, Scalar] | None = None,
         clock: Clock | None = None,
+        privacy: Privacy | None = None,
     ) -> None:
         self.device_id = device_id
+        self._privacy = privacy
         self.clock = clock or SystemClock()
         self.failures = 0
         attributes = {"service.name": service, DEVICE_ID: device_id, **(resource or {})}
@@ -73,6 +80,8 @@ class Recorder:
         `started_unix_nano` is when the device began to decide, nanoseconds since 1970 UTC.
         """
         try:
+            if self._privacy is not None:
+                decision = self._privacy.decision(decision)
             now = self.clock.wall_ns()
             span = self._tracer.start_span(
                 DECISION_SPAN_PREFIX + decision.type,
@@ -94,23 +103,36 @@ class Recorder:
     def record_outcome(self, outcome: Outcome) -> None:
         """Record what turned out to be true of an earlier decision."""
         try:
-            about = SpanContext(
-                int(outcome.trace_id, 16),
-                int(outcome.span_id, 16),
-                is_remote=True,
-                trace_flags=TraceFlags(TraceFlags.SAMPLED),
-            )
-            now = self.clock.wall_ns()
-            span = self._tracer.start_span(
-                OUTCOME_SPAN,
-                kind=SpanKind.INTERNAL,
-                attributes=carried(encode_outcome(outcome)),
-                links=[Link(about)],
-                start_time=now,
-            )
-            span.end(end_time=now)
+            self._record_later(OUTCOME_SPAN, outcome, encode_outcome(outcome))
         except Exception:
             self._failed("outcome")
+
+    def record_review(self, review: Review) -> None:
+        """Record what a person said, just now, to a decision that a gate had deferred."""
+        try:
+            if self._privacy is not None:
+                review = self._privacy.review(review)
+            self._record_later(REVIEW_SPAN, review, encode_review(review))
+        except Exception:
+            self._failed("review")
+
+    def _record_later(self, name: str, said: Outcome | Review, attributes: Attributes) -> None:
+        """A span of this instant that links to the decision that it is about."""
+        about = SpanContext(
+            int(said.trace_id, 16),
+            int(said.span_id, 16),
+            is_remote=True,
+            trace_flags=TraceFlags(TraceFlags.SAMPLED),
+        )
+        now = self.clock.wall_ns()
+        span = self._tracer.start_span(
+            name,
+            kind=SpanKind.INTERNAL,
+            attributes=carried(attributes),
+            links=[Link(about)],
+            start_time=now,
+        )
+        span.end(end_time=now)
 
     def flush(self) -> None:
         """Hand over what is pending; returns when the processor has, or has given up."""
