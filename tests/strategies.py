@@ -12,6 +12,7 @@ from traces.decision import (
     DISPOSITIONS,
     GATE_KINDS,
     VERDICTS,
+    ChainPosition,
     ClockReading,
     Decision,
     GateVerdict,
@@ -49,6 +50,7 @@ EXTRAS = st.dictionaries(
     VALUES,
     max_size=3,
 )
+DIGESTS = st.binary(min_size=32, max_size=32)
 CONTEXT_NAMES = NAMED | st.sampled_from(["mode", "geo.location.lat", "feature_flag.result.variant"])
 
 
@@ -71,6 +73,11 @@ def decisions(draw: st.DrawFn, *, texts: st.SearchStrategy[str] = TEXTS) -> Deci
         observed=DOUBLES,
     )
     optional = st.none() | DOUBLES
+    chains = st.builds(ChainPosition, named, st.integers(0, 2**63 - 1), DIGESTS.map(bytes.hex))
+    chain = draw(st.none() | chains)
+    extra = draw(EXTRAS)
+    if chain is not None:
+        extra.pop("decision.chain.id", None)
     return Decision(
         type=draw(named),
         model=ModelVersion(draw(named), draw(named), draw(named)),
@@ -89,8 +96,9 @@ def decisions(draw: st.DrawFn, *, texts: st.SearchStrategy[str] = TEXTS) -> Deci
         latency_us=draw(_MICROSECONDS),
         budget_us=draw(_MICROSECONDS),
         withheld=tuple(draw(st.lists(texts, max_size=2))),
+        chain=chain,
         clock=draw(st.none() | st.builds(ClockReading, named, INT64, st.booleans())),
-        extra=draw(EXTRAS),
+        extra=extra,
     )
 
 

@@ -1,6 +1,7 @@
 """What happened: the decision as a value, its gates, and its form as an OpenTelemetry span."""
 
 from traces.decision import (
+    ChainPosition,
     ClockReading,
     Decision,
     GateVerdict,
@@ -15,6 +16,7 @@ from traces.gates_of_kind import Clamp, HumanGate, Interlock
 from traces.gates_over_time import Duration, Hysteresis, Rate
 
 __all__ = [
+    "ChainPosition",
     "Clamp",
     "ClockReading",
     "Decision",

@@ -7,6 +7,7 @@ write for the same thing. No other file spells an attribute's meaning.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -15,6 +16,7 @@ from traces.decision import (
     DISPOSITIONS,
     GATE_KINDS,
     VERDICTS,
+    ChainPosition,
     ClockReading,
     Decision,
     Disposition,
@@ -30,6 +32,8 @@ from traces.taking import (
     numbers,
     one_of,
     sequence,
+    take_amount,
+    take_columns,
     take_count,
     take_flag,
     take_number,
@@ -69,10 +73,14 @@ DISPOSITION = registered("decision.disposition")
 LATENCY_US = registered("decision.latency_us")
 BUDGET_US = registered("decision.budget_us")
 WITHHELD = registered("decision.withheld")
+CHAIN_ID = registered("decision.chain.id")
+CHAIN_SEQ = registered("decision.chain.seq")
+CHAIN_PREV = registered("decision.chain.prev")
 BOOT_ID = registered("decision.clock.boot_id")
 MONOTONIC_NS = registered("decision.clock.monotonic_ns")
 SYNCED = registered("decision.clock.synced")
 
+_HEX_64 = re.compile("[0-9a-f]{64}")
 _INPUT_MAP = INPUT_PREFIX.removesuffix(".")
 
 
@@ -116,6 +124,10 @@ def encode_circumstances(decision: Decision) -> Attributes:
     _put(out, BUDGET_US, decision.budget_us)
     if decision.withheld:
         out[WITHHELD] = list(decision.withheld)
+    if decision.chain is not None:
+        out[CHAIN_ID] = decision.chain.chain_id
+        out[CHAIN_SEQ] = decision.chain.seq
+        out[CHAIN_PREV] = decision.chain.prev
     if decision.clock is not None:
         out[BOOT_ID] = decision.clock.boot_id
         out[MONOTONIC_NS] = decision.clock.monotonic_ns
@@ -147,13 +159,14 @@ def decode_decision(attributes: Mapping[str, Any]) -> Decision:
         pass_probability=take_number(left, PASS_PROBABILITY),
         exploration=take_flag(left, EXPLORATION),
         action=take_text(left, ACTION),
-        value=take_number(left, ACTION_VALUE),
+        value=take_amount(left, ACTION_VALUE),
         disposition=cast(
             "Disposition", one_of(DISPOSITIONS, DISPOSITION, left.pop(DISPOSITION, None))
         ),
         latency_us=take_count(left, LATENCY_US),
         budget_us=take_count(left, BUDGET_US),
         withheld=_take_withheld(left),
+        chain=_take_chain(left),
         clock=_take_clock(left),
         context=_take_context(left),
         extra=left,
@@ -182,11 +195,11 @@ def _put(out: Attributes, name: str, value: float | None) -> None:
 
 def _take_inputs(left: Attributes) -> tuple[dict[str, float], dict[str, str]]:
     inputs = dict(
-        zip(*_take_columns(left, {INPUT_NAMES: texts, INPUT_VALUES: numbers}), strict=True)
+        zip(*take_columns(left, {INPUT_NAMES: texts, INPUT_VALUES: numbers}), strict=True)
     )
     categoricals = dict(
         zip(
-            *_take_columns(left, {CATEGORICAL_NAMES: texts, CATEGORICAL_VALUES: texts}),
+            *take_columns(left, {CATEGORICAL_NAMES: texts, CATEGORICAL_VALUES: texts}),
             strict=True,
         )
     )
@@ -201,26 +214,6 @@ def _take_inputs(left: Attributes) -> tuple[dict[str, float], dict[str, str]]:
     return inputs, categoricals
 
 
-def _take_columns(left: Attributes, columns: Mapping[str, Any]) -> list[list[Any]]:
-    """Take synchronised arrays; all absent is all empty."""
-    arrays = {name: left.pop(name, None) for name in columns}
-    if all(array is None for array in arrays.values()):
-        return [[] for _ in columns]
-    parsed = [
-        read(name, arrays[name] if arrays[name] is not None else [])
-        for name, read in columns.items()
-    ]
-    if len({len(array) for array in parsed}) > 1:
-        found = ", ".join(
-            f"{len(array)} {name}" for name, array in zip(columns, parsed, strict=True)
-        )
-        raise InvalidSpan(found, "arrays of one length")
-    names = parsed[0]
-    if len(set(names)) != len(names) and next(iter(columns)) != GATE_TEXTS["name"]:
-        raise InvalidSpan(f"a name twice in {next(iter(columns))}", "each input once")
-    return parsed
-
-
 def _take_gates(left: Attributes) -> tuple[GateVerdict, ...]:
     readers = dict.fromkeys(GATE_TEXTS.values(), texts) | dict.fromkeys(
         GATE_NUMBERS.values(), numbers
@@ -233,7 +226,7 @@ def _take_gates(left: Attributes) -> tuple[GateVerdict, ...]:
         left.setdefault(name, [""] * count)
     for name in GATE_NUMBERS.values():
         left.setdefault(name, [math.nan] * count)
-    columns = _take_columns(left, readers)
+    columns = take_columns(left, readers, distinct=False)
     for allowed, field in ((GATE_KINDS, 1), (VERDICTS, 2)):
         for value in columns[field]:
             one_of(allowed, list(readers)[field], value)
@@ -243,13 +236,12 @@ def _take_gates(left: Attributes) -> tuple[GateVerdict, ...]:
 def _take_recommendation(left: Attributes) -> Recommendation | None:
     score = take_number(left, SCORE)
     threshold = take_number(left, THRESHOLD)
-    value = take_number(left, PROPOSED_VALUE)
     if RECOMMENDED not in left:
-        if score is threshold is value is None:
+        if score is None and threshold is None:
             return None
-        found = f"a score, threshold or value without {RECOMMENDED}"
-        raise InvalidSpan(found, "the recommended action")
-    return Recommendation(take_text(left, RECOMMENDED), score, threshold, value)
+        raise InvalidSpan(f"a score or threshold without {RECOMMENDED}", "the recommended action")
+    action = take_text(left, RECOMMENDED)
+    return Recommendation(action, score, threshold, take_amount(left, PROPOSED_VALUE))
 
 
 def _take_withheld(left: Attributes) -> tuple[str, ...]:
@@ -259,6 +251,18 @@ def _take_withheld(left: Attributes) -> tuple[str, ...]:
         return ()
     del left[WITHHELD]
     return tuple(names)
+
+
+def _take_chain(left: Attributes) -> ChainPosition | None:
+    """The position that all three attributes state; else they stay: no reason to refuse a decision."""
+    chain_id, seq, prev = (left.get(name) for name in (CHAIN_ID, CHAIN_SEQ, CHAIN_PREV))
+    if not (isinstance(chain_id, str) and chain_id and isinstance(prev, str)):
+        return None
+    if type(seq) is not int or seq < 0 or not _HEX_64.fullmatch(prev):
+        return None
+    for name in (CHAIN_ID, CHAIN_SEQ, CHAIN_PREV):
+        del left[name]
+    return ChainPosition(chain_id, seq, prev)
 
 
 def _take_clock(left: Attributes) -> ClockReading | None:

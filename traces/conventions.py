@@ -76,8 +76,9 @@ REGISTRY: tuple[Attribute, ...] = (
     _decision(
         "gate.inputs",
         "string[]",
-        "What each rule observed: an input or context value x; rate(x), per second; breach(x <= 1), "
-        'the seconds for which that has been broken; x in ["a"], 1 or 0; value(action).',
+        "What each rule observed: an input or context value x; tripped(x), where a hysteresis had "
+        "tripped before; rate(x), per second; breach(x <= 1), for how many seconds that is broken; "
+        'x in ["a"], 1 or 0; value(action).',
     ),
     _decision("gate.operators", "string[]", "< <= > >= == or !=; the rule passes while it holds."),
     _decision(
@@ -101,6 +102,9 @@ REGISTRY: tuple[Attribute, ...] = (
         "string[]",
         "What the device kept to itself: inputs by name, context by attribute.",
     ),
+    _decision("chain.id", "string", "The device's chain of spans, a UUID4; on outcomes too."),
+    _decision("chain.seq", "int", "Place in the chain, from 0 without gaps."),
+    _decision("chain.prev", "string", "Chain head before this span, 64 lower-case hex digits."),
     _decision(
         "clock.boot_id", "string", "Which boot of the device the monotonic clock counts from."
     ),

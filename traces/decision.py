@@ -47,8 +47,9 @@ class GateVerdict:
     """What one gate said, with all that is needed to judge it again later.
 
     `limit` and `observed` are in the unit of `input`; NaN (and empty text) where the gate has none.
-    A rule that looks at more than a value says so in `input`: `rate(x)` per second, `breach(x <= 1)`
-    in seconds, `x in ["a"]` as 1 or 0, `value(action)` in the unit of the action.
+    A rule that looks at more than a value says so in `input`: `tripped(x)` of a hysteresis that had
+    tripped before, `rate(x)` per second, `breach(x <= 1)` in seconds, `x in ["a"]` as 1 or 0,
+    `value(action)` in the unit of the action.
     """
 
     name: str
@@ -68,6 +69,18 @@ class ClockReading:
     boot_id: str
     monotonic_ns: int
     synced: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChainPosition:
+    """Where the decision's span stands in its device's hash chain.
+
+    `seq` counts from 0 without gaps; `prev` is the chain's head before it, 64 lower-case hex digits.
+    """
+
+    chain_id: str
+    seq: int
+    prev: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +110,7 @@ class Decision:
     latency_us: int | None = None
     budget_us: int | None = None
     withheld: tuple[str, ...] = ()
+    chain: ChainPosition | None = None
     clock: ClockReading | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
 

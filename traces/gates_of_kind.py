@@ -126,7 +126,7 @@ def about(input_: str, name: str) -> bool:
     >>> about("rate(t)", "t"), about("breach(t <= 80)", "t"), about('mode in ["auto"]', "t")
     (True, True, False)
     """
-    return input_ in (name, f"rate({name})") or input_.startswith(
+    return input_ in (name, f"rate({name})", f"tripped({name})") or input_.startswith(
         (f"breach({name} ", f"{name} in [")
     )
 

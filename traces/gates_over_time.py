@@ -21,13 +21,15 @@ _ORDERED = ("<", "<=", ">", ">=")
 class Hysteresis:
     """A rule that trips at `limit` and, once tripped, passes again only at the stricter `reset`.
 
-    The verdict's limit is the one in force: `reset` where the gate was tripped before, which thus is
-    on record. A missing value blocks and changes nothing.
+    The verdict observes `<input>` and compares it with `limit`; of a gate that was tripped before, it
+    observes `tripped(<input>)` and compares it with `reset`. A missing value blocks and changes nothing.
 
     >>> gate = Hysteresis("hot", "temperature", "<=", 80.0, reset=70.0)
     >>> verdict, tripped = gate.step({"temperature": 75.0}, True, 0)
     >>> verdict.reason, tripped
     ('temperature 75 is not <= 70, where it resets after it tripped at 80', True)
+    >>> verdict.input, verdict.limit
+    ('tripped(temperature)', 70.0)
     """
 
     name: str
@@ -58,15 +60,16 @@ class Hysteresis:
     ) -> tuple[GateVerdict, bool]:
         """The verdict, and whether the gate is tripped from now on. Never raises."""
         observed = measured(values.get(self.input))
-        limit, because = self.limit, ""
+        input_, limit, because = self.input, self.limit, ""
         if tripped:
-            limit = self.reset
+            input_, limit = f"tripped({self.input})", self.reset
+            because = _unmeasured(self.input, observed)
             if math.isfinite(observed):
                 because = (
                     f"{self.input} {short(observed)} is not {self.operator} {short(limit)}, "
                     f"where it resets after it tripped at {short(self.limit)}"
                 )
-        verdict = compared(self.name, self.input, self.operator, limit, observed, because=because)
+        verdict = compared(self.name, input_, self.operator, limit, observed, because=because)
         if math.isfinite(observed):
             return verdict, verdict.verdict != "pass"
         return verdict, bool(tripped)

@@ -6,7 +6,7 @@ Every function raises InvalidSpan, with what was found and what was expected, wh
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from traces.errors import InvalidSpan
@@ -36,6 +36,15 @@ def take_number(left: Attributes, name: str) -> float | None:
     return number(name, left.pop(name)) if name in left else None
 
 
+def take_amount(left: Attributes, name: str) -> float | None:
+    """Take a number that a double holds exactly; anything else stays where it is."""
+    value = left.get(name)
+    if type(value) not in (int, float) or (type(value) is int and int(float(value)) != value):
+        return None
+    del left[name]
+    return float(value)
+
+
 def take_count(left: Attributes, name: str) -> int | None:
     """Take an int from 0 on; anything else stays where it is."""
     value = left.get(name)
@@ -51,6 +60,31 @@ def take_flag(left: Attributes, name: str) -> bool | None:
     if value is not None and not isinstance(value, bool):
         raise InvalidSpan(f"{name} = {value!r}", "a boolean")
     return value
+
+
+def take_columns(
+    left: Attributes, readers: Mapping[str, Any], *, distinct: bool = True
+) -> list[list[Any]]:
+    """Take synchronised arrays, each by its reader; all absent is all empty.
+
+    The first one holds the names, which are `distinct` unless said otherwise.
+    """
+    arrays = {name: left.pop(name, None) for name in readers}
+    if all(array is None for array in arrays.values()):
+        return [[] for _ in readers]
+    parsed = [
+        read(name, arrays[name] if arrays[name] is not None else [])
+        for name, read in readers.items()
+    ]
+    if len({len(array) for array in parsed}) > 1:
+        found = ", ".join(
+            f"{len(array)} {name}" for name, array in zip(readers, parsed, strict=True)
+        )
+        raise InvalidSpan(found, "arrays of one length")
+    names = parsed[0]
+    if distinct and len(set(names)) != len(names):
+        raise InvalidSpan(f"a name twice in {next(iter(readers))}", "each input once")
+    return parsed
 
 
 def one_of(allowed: Iterable[str], name: str, value: object) -> str:

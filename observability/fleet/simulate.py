@@ -19,26 +19,16 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
-from opentelemetry.proto.common.v1.common_pb2 import InstrumentationScope
-from opentelemetry.proto.resource.v1.resource_pb2 import Resource
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, TracesData
 
 from observability.collect.receiver import CLOCK_PATH, RECEIVED_AT, TRACES_PATH
 from observability.fleet.shipment import ShipmentError
 from observability.fleet.world.event import Event
 from observability.fleet.world.world import World
+from traces import wire
 from traces.codec import encode_decision
 from traces.codec_later import encode_outcome
-from traces.conventions import (
-    DECISION_SPAN_PREFIX,
-    DEVICE_ID,
-    OUTCOME_SPAN,
-    SCHEMA_URL,
-    SCHEMA_VERSION,
-    SCOPE_NAME,
-)
+from traces.conventions import DECISION_SPAN_PREFIX, DEVICE_ID, OUTCOME_SPAN
 from traces.decision import Decision
-from traces.otlp import key_values
 
 _QUARTER_NS = 15 * 60 * 10**9
 _IN_FLIGHT = 64
@@ -103,24 +93,21 @@ def keep_time(link: Link, kind: str) -> None:
         )
 
 
-def span_of(event: Event) -> Span:
-    """The OTLP span of an event."""
+def span_of(event: Event) -> bytes:
+    """The OTLP span of an event, as protobuf bytes."""
     body = event.body
     if isinstance(body, Decision):
         name, attributes, links = DECISION_SPAN_PREFIX + body.type, encode_decision(body), []
     else:
-        about = Span.Link(
-            trace_id=bytes.fromhex(body.trace_id), span_id=bytes.fromhex(body.span_id)
-        )
+        about = (bytes.fromhex(body.trace_id), bytes.fromhex(body.span_id))
         name, attributes, links = OUTCOME_SPAN, encode_outcome(body), [about]
-    return Span(
+    return wire.span_bytes(
         trace_id=bytes.fromhex(event.trace_id),
         span_id=bytes.fromhex(event.span_id),
         name=name,
-        kind=Span.SPAN_KIND_INTERNAL,
-        start_time_unix_nano=event.started_at_ns,
-        end_time_unix_nano=event.decided_at_ns,
-        attributes=key_values(attributes),
+        started_unix_nano=event.started_at_ns,
+        ended_unix_nano=event.decided_at_ns,
+        attributes=attributes,
         links=links,
     )
 
@@ -145,26 +132,17 @@ def _request(world: World, events: Sequence[Event]) -> bytes:
     by_device: dict[str, list[Event]] = {}
     for event in events:
         by_device.setdefault(event.device_id, []).append(event)
-    return TracesData(
-        resource_spans=[
-            ResourceSpans(
-                resource=_resource(world, device_id, own[0].decided_at_ns),
-                scope_spans=[
-                    ScopeSpans(
-                        scope=InstrumentationScope(name=SCOPE_NAME, version=SCHEMA_VERSION),
-                        spans=[span_of(event) for event in own],
-                        schema_url=SCHEMA_URL,
-                    )
-                ],
-            )
-            for device_id, own in by_device.items()
-        ]
-    ).SerializeToString()
+    return b"".join(
+        wire.request_bytes(
+            _envelope(world, device_id, own[0].decided_at_ns), [span_of(event) for event in own]
+        )
+        for device_id, own in by_device.items()
+    )
 
 
-def _resource(world: World, device_id: str, at_ns: int) -> Resource:
+def _envelope(world: World, device_id: str, at_ns: int) -> bytes:
     known = world.resource(device_id, _instant(at_ns))
-    return Resource(attributes=key_values({"service.name": "plant", DEVICE_ID: device_id, **known}))
+    return wire.envelope({"service.name": "plant", DEVICE_ID: device_id, **known})
 
 
 def _post(link: Link, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:

@@ -11,8 +11,10 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from observability.store.schema import PARTITIONED
 from traces.errors import StoreError
+
+PARTITIONED = ("decisions", "outcomes", "reviews", "spans")
+"""Tables whose files lie in a folder for each day of received_at."""
 
 
 class TableFiles:

@@ -19,13 +19,13 @@ import duckdb
 
 from traces.errors import StoreError, first_line
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 ALIAS = "fleet"
 _EXTENSIONS = ("sqlite_scanner", "ducklake")
-_MARK = "store.toml"
+MARK = "store.toml"
 _CATALOG = "catalog.sqlite"
 _FOLDERS = ("data", "models", "references", "keys")
-_OURS = {*_FOLDERS, _MARK, f"{_MARK}.part", "writer.lock"}
+_OURS = {*_FOLDERS, MARK, f"{MARK}.part", "writer.lock"}
 """What a store's making, cut short or in another process at the same time, leaves."""
 _NO_DOWNLOADS: dict[str, Any] = {
     "autoinstall_known_extensions": "false",
@@ -35,7 +35,7 @@ _NO_DOWNLOADS: dict[str, Any] = {
 
 def is_store(store: Path) -> bool:
     """Whether the folder is a store of this product."""
-    return (store / _MARK).is_file()
+    return (store / MARK).is_file()
 
 
 def connect(store: str | Path) -> duckdb.DuckDBPyConnection:
@@ -57,13 +57,18 @@ def create_folder(store: Path) -> None:
         for folder in _FOLDERS:
             (store / folder).mkdir(parents=True, exist_ok=True)
         (store / "keys").chmod(0o700)
-        part = store / f"{_MARK}.part"
-        part.write_text(f'catalog = "sqlite"\nschema_version = {SCHEMA_VERSION}\n')
-        part.replace(store / _MARK)
+        mark(store)
     except OSError as error:
         raise StoreError(
             f"{store}, which cannot be made: {error.strerror}", "a writable place", "see --store"
         ) from error
+
+
+def mark(store: Path) -> None:
+    """State this version in the store folder. Raises OSError."""
+    part = store / f"{MARK}.part"
+    part.write_text(f'catalog = "sqlite"\nschema_version = {SCHEMA_VERSION}\n')
+    part.replace(store / MARK)
 
 
 def attach(store: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
@@ -117,14 +122,22 @@ def clock_kind(con: duckdb.DuckDBPyConnection) -> Literal["system", "recorded"]:
     return "recorded" if row and row[0] == "recorded" else "system"
 
 
+def has_table(con: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Whether the store has the table; one of an earlier version, not yet written again, may lack it."""
+    row = con.execute(
+        "SELECT count(*) FROM duckdb_tables() WHERE database_name = ? AND table_name = ?",
+        [ALIAS, name],
+    ).fetchone()
+    return row != (0,)
+
+
 def now(con: duckdb.DuckDBPyConnection) -> datetime:
     """The store's present, UTC: this machine's time, or on recorded time the newest received_at."""
     if clock_kind(con) == "system":
         return datetime.now(UTC)
-    row = con.execute(
-        "SELECT max(received_at) FROM (SELECT received_at FROM decisions UNION ALL"
-        " SELECT received_at FROM outcomes UNION ALL SELECT received_at FROM spans)"
-    ).fetchone()
+    tables = ["decisions", "outcomes", "spans", *(["reviews"] if has_table(con, "reviews") else [])]
+    received = " UNION ALL ".join(f"SELECT max(received_at) AS at FROM {name}" for name in tables)
+    row = con.execute(f"SELECT max(at) FROM ({received})").fetchone()
     return row[0] if row and row[0] else datetime.fromtimestamp(0, UTC)
 
 
@@ -174,11 +187,11 @@ def _check(store: Path) -> None:
 
 def _marked_version(store: Path) -> int:
     try:
-        mark = tomllib.loads((store / _MARK).read_text())
+        mark = tomllib.loads((store / MARK).read_text())
         return int(mark["schema_version"])
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise StoreError(
-            f"{store / _MARK}, which cannot be read", "schema_version = <number>"
+            f"{store / MARK}, which cannot be read", "schema_version = <number>"
         ) from error
 
 

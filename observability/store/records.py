@@ -19,11 +19,17 @@ from typing import Any
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
-from traces import codec, codec_later
+from traces import codec
 from traces.chain import span_digest
 from traces.content import Content
 from traces.conventions import DECISION_SPAN_PREFIX, DEVICE_ID
-from traces.decision import Decision, GateVerdict, ModelVersion, Outcome, Recommendation
+from traces.decision import (
+    ChainPosition,
+    Decision,
+    GateVerdict,
+    ModelVersion,
+    Recommendation,
+)
 from traces.otlp import attributes_of, key_values
 
 Row = dict[str, Any]
@@ -38,6 +44,7 @@ _IN_COLUMNS = frozenset(
         *codec.GATE_TEXTS.values(), *codec.GATE_NUMBERS.values(),
     }
 )  # fmt: skip
+_CHAIN = frozenset({codec.CHAIN_ID, codec.CHAIN_SEQ, codec.CHAIN_PREV})
 _NUMERIC = (
     codec.SCORE, codec.THRESHOLD, codec.PASS_PROBABILITY, codec.INPUT_VALUES,
     *codec.GATE_NUMBERS.values(),
@@ -53,7 +60,8 @@ def decision_row(span: Span, content: Content) -> tuple[Row, Row]:
     columns = _span_columns(span, content)
     key = span_key(span)
     if codec.encode_decision(decision) == content.values and not _has_flags(content.values):
-        _drop(span, _IN_COLUMNS | _context_texts(decision))
+        chained = _CHAIN if decision.chain else frozenset()
+        _drop(span, _IN_COLUMNS | chained | _context_texts(decision))
     layout = layout_row(decision.type, tuple(decision.inputs), tuple(decision.categoricals))
     recommendation = decision.recommendation or Recommendation("")
     usual = DECISION_SPAN_PREFIX + decision.type
@@ -65,7 +73,7 @@ def decision_row(span: Span, content: Content) -> tuple[Row, Row]:
         "model_name": decision.model.name,
         "model_version": decision.model.version,
         "model_digest": decision.model.digest,
-        "decided_at": _instant(columns["end_unix_nano"]),
+        "decided_at": instant(columns["end_unix_nano"]),
         "recommendation": recommendation.action or None,
         "score": recommendation.score,
         "threshold": recommendation.threshold,
@@ -78,35 +86,25 @@ def decision_row(span: Span, content: Content) -> tuple[Row, Row]:
             dict(zip(_GATE_FIELDS, _GATE_VALUES(gate), strict=True)) for gate in decision.gates
         ],
         "context": [(name, _text(value)) for name, value in decision.context.items()],
+        **_chain_columns(decision.chain),
         "rest": _rest(span),
     }, layout
-
-
-def outcome_row(span: Span, content: Content) -> Row:
-    """The row of `outcomes` for an outcome span. Takes the span apart; raises InvalidSpan, it whole."""
-    outcome = codec_later.decode_outcome(content.values)
-    return {
-        **_ids(span),
-        **_span_columns(span, content),
-        "decision_id": outcome.decision_id,
-        "label": outcome.label,
-        "value": outcome.value,
-        "source": outcome.source,
-        "observed_at": _instant(outcome.observed_unix_nano),
-        "rest": _rest(span),
-    }
 
 
 def span_row(span: Span, content: Content) -> Row:
     """The row of `spans` for any other span. Takes the span apart."""
     return {
-        **_ids(span),
-        **_span_columns(span, content),
         "parent_span_id": span.parent_span_id.hex(),
         "name": span.name,
         "attributes": [(name, _text(value)) for name, value in content.values.items()],
-        "rest": _rest(span),
+        **whole_row(span, content),
     }
+
+
+def whole_row(span: Span, content: Content) -> Row:
+    """What every table but decisions has of a span: ids, times, digest, rest. Takes the span apart."""
+    ids = {"trace_id": span.trace_id.hex(), "span_id": span.span_id.hex()}
+    return {**ids, **_span_columns(span, content), "rest": _rest(span)}
 
 
 def resource_row(envelope: ResourceSpans) -> Row:
@@ -139,7 +137,7 @@ def layout_row(
 
 
 def stored_span(kind: str, row: Mapping[str, Any]) -> Span:
-    """The OTLP span that a row of decisions, outcomes or spans came from.
+    """The OTLP span that a row of decisions, outcomes, reviews or spans came from.
 
     A row of `decisions` must also have the `names` and `categorical_names` of its layout, unless it
     states no inputs.
@@ -185,13 +183,9 @@ def stored_decision_value(row: Mapping[str, Any]) -> Decision:
         action=row["action"],
         disposition=row["disposition"],
         context=dict(row["context"]),
+        chain=_stored_chain(row),
     )
     return codec.decode_decision({**codec.encode_decision(columns), **rest})
-
-
-def stored_outcome_value(row: Mapping[str, Any]) -> Outcome:
-    """The Outcome that a row of `outcomes` states."""
-    return codec_later.decode_outcome(attributes_of(Span.FromString(row["rest"]).attributes))
 
 
 def device_id(envelope: ResourceSpans) -> str:
@@ -205,6 +199,19 @@ def device_id(envelope: ResourceSpans) -> str:
 def span_key(span: Span) -> str:
     """`<32 hex trace id>-<16 hex span id>`."""
     return f"{span.trace_id.hex()}-{span.span_id.hex()}"
+
+
+def _chain_columns(chain: ChainPosition | None) -> Row:
+    if chain is None:
+        return {}
+    return {"chain_id": chain.chain_id, "seq": chain.seq, "prev": bytes.fromhex(chain.prev)}
+
+
+def _stored_chain(row: Mapping[str, Any]) -> ChainPosition | None:
+    """None where the row states none, or its store has no such columns yet."""
+    if row.get("chain_id") is None:
+        return None
+    return ChainPosition(row["chain_id"], row["seq"], row["prev"].hex())
 
 
 def _is_whole(pairs: Iterable[KeyValue]) -> bool:
@@ -235,10 +242,6 @@ def _number(value: Any) -> Any:
     return value if value is None else value + 0.0
 
 
-def _ids(span: Span) -> Row:
-    return {"trace_id": span.trace_id.hex(), "span_id": span.span_id.hex()}
-
-
 def _span_columns(span: Span, content: Content) -> Row:
     start, end = span.start_time_unix_nano, span.end_time_unix_nano
     return {
@@ -257,7 +260,8 @@ def _rest(span: Span) -> bytes:
     return span.SerializeToString(deterministic=True)
 
 
-def _instant(unix_nano: int) -> datetime:
+def instant(unix_nano: int) -> datetime:
+    """An instant UTC, from nanoseconds since 1970."""
     return _EPOCH + timedelta(microseconds=unix_nano // 1000)
 
 

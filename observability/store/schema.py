@@ -14,12 +14,14 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from observability.store.lake import SCHEMA_VERSION
+from observability.store.durable import PARTITIONED, fsync, fsync_below
+from observability.store.lake import MARK, SCHEMA_VERSION, mark
 from traces.errors import StoreError
 
 KEYS: dict[str, tuple[str, ...]] = {
     "decisions": ("device_id", "decision_id"),
     "outcomes": ("device_id", "trace_id", "span_id"),
+    "reviews": ("device_id", "trace_id", "span_id"),
     "spans": ("device_id", "trace_id", "span_id"),
     "layouts": ("layout_id",),
     "resources": ("resource_id",),
@@ -30,12 +32,38 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 """What makes a row of each table the same row; the writer stores it once."""
 
-CONTENT = ("decisions", "outcomes", "spans")
+CONTENT = ("decisions", "outcomes", "reviews", "spans")
 """Tables whose rows carry a digest: the same key with another digest is a conflict."""
 
-PARTITIONED = ("decisions", "outcomes", "spans")
+_BY_DAY = (
+    "ALTER TABLE {} SET PARTITIONED BY (year(received_at), month(received_at), day(received_at))"
+)
 
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    2: (
+        "ALTER TABLE decisions ADD COLUMN chain_id VARCHAR",
+        "ALTER TABLE decisions ADD COLUMN seq BIGINT",
+        "ALTER TABLE decisions ADD COLUMN prev BLOB",
+        "CREATE TABLE reviews (device_id VARCHAR, trace_id VARCHAR, span_id VARCHAR, decision_id "
+        "VARCHAR, gate VARCHAR, verdict VARCHAR, reviewer VARCHAR, reason VARCHAR, action "
+        "VARCHAR, reviewed_at TIMESTAMPTZ, received_at TIMESTAMPTZ, start_unix_nano BIGINT, "
+        "end_unix_nano BIGINT, digest BLOB, origin VARCHAR, identity VARCHAR, resource_id "
+        "VARCHAR, rest BLOB)",
+        _BY_DAY.format("reviews"),
+        """
+        CREATE VIEW decisions_final AS
+            SELECT d.device_id, d.decision_id, d.decision_type, d.decided_at, d.received_at,
+                d.recommendation, d.score, d.action, d.disposition, r.gate AS review_gate,
+                r.verdict AS review_verdict, r.reviewer, r.reason AS review_reason, r.reviewed_at,
+                coalesce(r.action, d.action) AS final_action
+            FROM decisions AS d LEFT JOIN (
+                FROM reviews
+                QUALIFY row_number() OVER (
+                    PARTITION BY device_id, decision_id ORDER BY reviewed_at DESC, span_id) = 1
+            ) AS r USING (device_id, decision_id)
+        """,
+    ),
+}
 """Statements that take a store from the version before to the version that is the key."""
 
 
@@ -75,14 +103,15 @@ def create_tables(con: duckdb.DuckDBPyConnection, clock: str) -> None:
         [["schema_version", str(SCHEMA_VERSION)], ["clock", clock]],
     )
     for name in PARTITIONED:
-        con.execute(
-            f"ALTER TABLE {name} SET PARTITIONED BY (year(received_at), month(received_at), day(received_at))"
-        )
+        con.execute(_BY_DAY.format(name))
     con.execute("COMMIT")
 
 
-def migrate(con: duckdb.DuckDBPyConnection) -> None:
-    """Bring a store of an earlier version forward. Raises StoreError for a newer one."""
+def migrate(con: duckdb.DuckDBPyConnection, store: Path) -> None:
+    """Bring a store of an earlier version forward. Raises StoreError for a newer one.
+
+    The mark is raised first, so that a reader of an earlier version refuses what it cannot read.
+    """
     version = schema_version(con)
     if version > SCHEMA_VERSION:
         raise StoreError(
@@ -90,11 +119,16 @@ def migrate(con: duckdb.DuckDBPyConnection) -> None:
             f"at most {SCHEMA_VERSION}",
             "a newer Whence wrote it: upgrade this one",
         )
+    if version < SCHEMA_VERSION:
+        mark(store)
+        fsync(store / MARK)
+        fsync(store)
     for target in range(version + 1, SCHEMA_VERSION + 1):
         con.execute("BEGIN")
         for statement in MIGRATIONS[target]:
             con.execute(statement)
         con.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", [str(target)])
+        fsync_below(store / "data" / "main" / "meta")
         con.execute("COMMIT")
 
 

@@ -169,7 +169,7 @@ class Writer:
         if row == (0,):
             schema.create_tables(con, clock)
             fsync_below(self.store / "data")
-        schema.migrate(con)
+        schema.migrate(con, self.store)
         if clock == "recorded" and lake.clock_kind(con) != "recorded":
             raise StoreError(
                 f"{self.store}, a store of real time",

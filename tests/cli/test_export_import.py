@@ -14,10 +14,10 @@ from observability.cli import main
 from observability.collect.serving import serving
 from observability.store.write import Writer
 from tests.spans import NOON, batch, counts, decision, decision_span, outcome_span, rows, span
-from tests.strategies import STORED, decisions, otlp_spans, outcomes
-from traces import Decision, Outcome
+from tests.strategies import STORED, decisions, otlp_spans, outcomes, reviews
+from traces import Decision, Outcome, Review
 from traces.codec import encode_decision
-from traces.codec_later import encode_outcome
+from traces.codec_later import encode_outcome, encode_review
 from traces.otlp import key_values
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -75,7 +75,7 @@ def test_export_import_export_is_identical(whence: Any, fleet: Path, tmp_path: P
     said = whence("import", tmp_path / "first.jsonl", "--store", tmp_path / "other")
     assert said == (
         0,
-        "9 decisions, 3 outcomes and 3 other spans stored; 0 were stored already, 0 conflict, 0 rejected\n",
+        "9 decisions, 3 outcomes, 0 reviews and 3 other spans stored; 0 were stored already, 0 conflict, 0 rejected\n",
         "",
     )
     assert exported(whence, tmp_path / "other", "second.jsonl") == first
@@ -110,10 +110,19 @@ def test_a_device_that_sends_again_after_an_import_is_no_conflict(
     assert (receipt.repeats, receipt.conflicts) == (1, 0)
 
 
+def _sent(value: Decision | Outcome | Review) -> tuple[str, dict[str, Any]]:
+    """The name and the attributes of its span."""
+    if isinstance(value, Decision):
+        return "decision", encode_decision(value)
+    if isinstance(value, Outcome):
+        return "decision.outcome", encode_outcome(value)
+    return "decision.review", encode_review(value)
+
+
 @settings(max_examples=2)
 @given(
     st.lists(
-        st.tuples(otlp_spans(), decisions(texts=STORED) | outcomes(STORED)),
+        st.tuples(otlp_spans(), decisions(texts=STORED) | outcomes(STORED) | reviews(STORED)),
         min_size=12,
         max_size=12,
     )
@@ -121,19 +130,18 @@ def test_a_device_that_sends_again_after_an_import_is_no_conflict(
 def test_export_import_export_is_identical_whatever_was_sent(
     _made_once: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    sent: list[tuple[Span, Decision | Outcome]],
+    sent: list[tuple[Span, Decision | Outcome | Review]],
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
     one, two = (shutil.copytree(_made_once, folder / name) for name in ("one", "two"))
     spans = []
     for number, (frame, value) in enumerate(sent * 4, start=1):
-        decided = isinstance(value, Decision)
+        name, attributes = _sent(value)
         frame.trace_id, frame.span_id = number.to_bytes(16, "big"), number.to_bytes(8, "big")
         frame.start_time_unix_nano, frame.end_time_unix_nano = NOON, NOON + number
-        frame.name = "decision" if decided else "decision.outcome"
+        frame.name = name
         del frame.attributes[:]
-        attributes = encode_decision(value) if decided else encode_outcome(value)
-        attributes |= {"decision.input.z": -0.0} if number % 5 == 0 and decided else {}
+        attributes |= {"decision.input.z": -0.0} if number % 5 == 0 and name == "decision" else {}
         frame.attributes.extend(key_values(attributes))
         spans.append(Span.FromString(frame.SerializeToString()))
     with Writer(one) as writer:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import subprocess
@@ -14,8 +15,11 @@ import pytest
 import observability
 from observability.store import lake
 from observability.store.schema import schema_version
+from observability.store.selection import Selection, count_spans
+from observability.store.stored import stored_decision
 from observability.store.write import Writer
-from tests.spans import batch, decision, decision_span, rows
+from tests.spans import batch, decision, decision_span, review_span, rows
+from traces import ChainPosition
 from traces.errors import StoreError, WhenceError
 
 FIRST = Path(__file__).parent / "fixtures" / "v1.zip"
@@ -140,7 +144,7 @@ def lost_catalog(store: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "found"),
     [
-        (newer_mark, "of schema version 99; expected at most 1; hint: a newer Whence wrote it"),
+        (newer_mark, "of schema version 99; expected at most 2; hint: a newer Whence wrote it"),
         (broken_mark, "store.toml, which cannot be read; expected schema_version = <number>"),
         (odd_mark, "store.toml, which cannot be read"),
         (empty_mark, "store.toml, which cannot be read"),
@@ -158,7 +162,7 @@ def test_a_store_that_was_harmed_is_refused_in_one_line(
 def test_a_catalog_that_a_newer_whence_migrated_is_refused_to_write(store: Path) -> None:
     with Writer(store) as newer:
         newer.con.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
-    with pytest.raises(StoreError, match="of schema version 99; expected at most 1"):
+    with pytest.raises(StoreError, match="of schema version 99; expected at most 2"):
         Writer(store)
 
 
@@ -204,6 +208,70 @@ def test_a_store_of_version_1_opens_and_takes_more(tmp_path: Path) -> None:
     assert rows(store, "SELECT temperature FROM d_pump_stop ORDER BY 1") == [(71.5,), (99.0,)]
     assert rows(store, "SELECT label FROM outcomes") == [("failed",)]
     assert len(rows(store, "FROM gates")) == 1
+
+
+def test_a_store_of_version_1_gets_the_columns_of_the_chain(tmp_path: Path) -> None:
+    store = tmp_path / "fleet"
+    shutil.unpack_archive(FIRST, store)
+    with Writer(store) as writer:
+        writer.write(batch(decision_span(decision(chain=ChainPosition("c", 3, "ab" * 32)))))
+    found = rows(store, "SELECT chain_id, seq, prev FROM decisions ORDER BY seq NULLS FIRST")
+    assert found == [(None, None, None), ("c", 3, b"\xab" * 32)]
+
+
+def test_a_store_of_version_1_is_read_without_reviews_and_then_takes_them(tmp_path: Path) -> None:
+    store = tmp_path / "fleet"
+    shutil.unpack_archive(FIRST, store)
+    with lake.connect(store) as con:
+        assert lake.now(con).year > 1970
+        ((decision_id,),) = con.sql("SELECT decision_id FROM decisions").fetchall()
+        found = stored_decision(con, decision_id)
+        assert found is not None
+        assert found.reviews == ()
+        assert count_spans(con, Selection())["decisions"] == 1
+    sent = decision_span()
+    with Writer(store) as writer:
+        writer.write(batch(sent, review_span(sent)))
+    assert rows(store, "SELECT reviewer FROM decisions_final ORDER BY 1 NULLS FIRST") == [
+        (None,),
+        ("op-3",),
+    ]
+
+
+def test_a_migrated_store_has_the_tables_of_a_new_one(store: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.unpack_archive(FIRST, old)
+    Writer(old).close()
+    asked = (
+        "SELECT table_name, column_name, data_type FROM duckdb_columns() "
+        "WHERE NOT internal AND table_name NOT LIKE 'd\\_%' ESCAPE '\\' AND "
+        "database_name = 'fleet' ORDER BY table_name, column_name"
+    )
+    assert rows(old, asked) == rows(store, asked)
+
+
+def test_an_earlier_version_is_kept_out_before_the_tables_change(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "fleet"
+    shutil.unpack_archive(FIRST, store)
+    fsync = os.fsync
+
+    def full(descriptor: int) -> None:
+        if "/data/" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+            raise OSError(28, "full")
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="full"):
+        Writer(store)
+    monkeypatch.undo()
+    monkeypatch.setattr(lake, "SCHEMA_VERSION", 1)
+    with pytest.raises(StoreError, match="of schema version 2; expected at most 1"):
+        lake.connect(store)
+    monkeypatch.undo()
+    Writer(store).close()
+    assert rows(store, "SELECT count(chain_id) FROM decisions") == [(0,)]
 
 
 def test_the_keys_folder_is_for_its_owner_only(store: Path) -> None:

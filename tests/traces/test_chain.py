@@ -93,7 +93,10 @@ def test_an_integer_stands_for_the_double_of_its_value(numbers: list[float]) -> 
     assert canonical(numbers[0]) == canonical(float(numbers[0]))
 
 
-@given(st.sampled_from(sorted(encode_decision(FULL))), VALUES)
+COVERED = sorted(name for name in encode_decision(FULL) if ".chain." not in name)
+
+
+@given(st.sampled_from(COVERED), VALUES)
 def test_any_other_value_gives_another_digest(name: str, value: Any) -> None:
     attributes = encode_decision(FULL)
     assume(meant(attributes[name]) != meant(value))

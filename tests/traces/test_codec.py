@@ -10,7 +10,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from tests.strategies import VALUES, decisions, same
 from tests.traces.test_codec_later import OUTCOME, REVIEW
-from traces import ClockReading, Decision, Gate, ModelVersion, Recommendation
+from traces import ChainPosition, ClockReading, Decision, Gate, ModelVersion, Recommendation
 from traces.codec import decode_decision, encode_decision
 from traces.codec_later import encode_outcome, encode_review
 from traces.conventions import NAMES, REGISTRY
@@ -29,6 +29,7 @@ FULL = Decision(
     gates=(Gate("max_temperature", "temperature", "<=", 80.0).judge({"temperature": 91.5}),),
     pass_probability=0.9,
     exploration=False,
+    chain=ChainPosition("c0ffee", 0, "0" * 64),
     clock=ClockReading("boot-1", 12, synced=True),
     extra={"error.type": "ValueError"},
 )
@@ -63,6 +64,26 @@ def test_decoding_a_decision_undoes_encoding_it(decision: Decision) -> None:
 @given(decisions())
 def test_a_decision_comes_through_protobuf_as_it_was(decision: Decision) -> None:
     assert same(decode_decision(over_the_wire(encode_decision(decision))), decision)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"decision.chain.id": ""},
+        {"decision.chain.id": 7},
+        {"decision.chain.seq": -1},
+        {"decision.chain.seq": 1.0},
+        {"decision.chain.seq": True},
+        {"decision.chain.prev": "F" * 64},
+        {"decision.chain.prev": "f" * 63},
+        {"decision.chain.prev": None},
+    ],
+    ids=repr,
+)
+def test_a_chain_position_that_cannot_be_meant_stays_as_it_came(wrong: dict[str, Any]) -> None:
+    sent = {"decision.chain.id": "c", "decision.chain.seq": 0, "decision.chain.prev": "f" * 64}
+    decision = decode_decision(BARE | sent | wrong)
+    assert (decision.chain, decision.extra) == (None, sent | wrong)
 
 
 @given(decisions())
@@ -169,8 +190,6 @@ def test_a_decision_without_a_required_attribute_is_refused(missing: str) -> Non
         {"decision.input.names": [1], "decision.input.values": [1.0]},
         {"decision.input.temperature": [1.0]},
         {"decision.recommendation.score": 0.5},
-        {"decision.recommendation.value": 0.5},
-        {"decision.action.value": "full"},
         {"decision.recommendation.action": 1},
         {"decision.gate.names": ["a"], "decision.gate.kinds": ["rule"]},
         {
@@ -198,6 +217,10 @@ def test_a_decision_that_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> No
 @pytest.mark.parametrize(
     "odd",
     [
+        {"decision.action.value": "full"},
+        {"decision.action.value": True},
+        {"decision.action.value": 2**53 + 1},
+        {"decision.recommendation.value": 0.5},
         {"decision.latency_us": -1},
         {"decision.latency_us": 1.5},
         {"decision.budget_us": True},
@@ -213,6 +236,7 @@ def test_what_says_nothing_usable_of_the_circumstances_is_kept_and_no_reason_to_
     decision = decode_decision(BARE | odd)
     assert decision.extra == odd
     assert (decision.latency_us, decision.budget_us, decision.withheld) == (None, None, ())
+    assert (decision.value, decision.recommendation) == (None, None)
 
 
 @given(VALUES, VALUES, VALUES)

@@ -130,7 +130,7 @@ def test_a_gate_that_cannot_be_meant_is_refused_when_it_is_made(made: Any) -> No
 
 
 def test_what_a_gate_observed_tells_something_of_its_own_value_only() -> None:
-    for observed in ("t", "rate(t)", "breach(t <= 80)", 't in ["a"]'):
+    for observed in ("t", "rate(t)", "tripped(t)", "breach(t <= 80)", 't in ["a"]'):
         assert about(observed, "t")
         assert not about(observed, "te")
         assert not about(observed, "rate")

@@ -92,6 +92,7 @@ def test_a_tripped_hysteresis_passes_again_only_at_its_reset() -> None:
     verdicts = over(HOT, *((t, at) for at, t in enumerate(course)))
     assert said(verdicts) == ["pass", "pass", "block", "block", "block", "pass", "pass"]
     assert [v.limit for v in verdicts] == [80.0, 80.0, 80.0, 70.0, 70.0, 70.0, 80.0]
+    assert [v.input for v in verdicts] == ["t"] * 3 + ["tripped(t)"] * 3 + ["t"]
     assert verdicts[2].reason == "t 81 is not <= 80"
     assert verdicts[3].reason == "t 79 is not <= 70, where it resets after it tripped at 80"
 
