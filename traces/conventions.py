@@ -18,6 +18,10 @@ REVIEW_SPAN = "decision.review"
 DEVICE_ID = "device.id"
 CONTEXT_PREFIX = "decision.context."
 INPUT_PREFIX = "decision.input."
+PSEUDONYM = "pseudonym:"
+"""What a text begins with that stands for one that stays on the device."""
+WITHHELD = "withheld on the device"
+"""The reason of a verdict on a value that stays on the device."""
 REUSED_CONTEXT = ("geo.location.", "feature_flag.", "enduser.")
 
 
@@ -177,6 +181,12 @@ def page() -> str:
         "rollout arm reuse the standard names: "
         + ", ".join(f"`{prefix}*`" for prefix in REUSED_CONTEXT)
         + ".",
+        "",
+        "## What stays on the device",
+        "",
+        "An input that was dropped is NaN (or empty) and named in `decision.withheld`; dropped context is",
+        f"only named there. A verdict on either has no operator, and the reason `{WITHHELD}`.",
+        f"A pseudonym is `{PSEUDONYM}` and 16 hex digits.",
         "",
         "## Also accepted",
         "",

@@ -39,7 +39,9 @@ def take_number(left: Attributes, name: str) -> float | None:
 def take_amount(left: Attributes, name: str) -> float | None:
     """Take a number that a double holds exactly; anything else stays where it is."""
     value = left.get(name)
-    if type(value) not in (int, float) or (type(value) is int and int(float(value)) != value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, int) and int(float(value)) != value:
         return None
     del left[name]
     return float(value)

@@ -136,8 +136,10 @@ def now(con: duckdb.DuckDBPyConnection) -> datetime:
     if clock_kind(con) == "system":
         return datetime.now(UTC)
     tables = ["decisions", "outcomes", "spans", *(["reviews"] if has_table(con, "reviews") else [])]
-    received = " UNION ALL ".join(f"SELECT max(received_at) AS at FROM {name}" for name in tables)
-    row = con.execute(f"SELECT max(at) FROM ({received})").fetchone()
+    received = " UNION ALL ".join(
+        f"SELECT max(received_at) AS newest FROM {name}" for name in tables
+    )
+    row = con.execute(f"SELECT max(newest) FROM ({received})").fetchone()
     return row[0] if row and row[0] else datetime.fromtimestamp(0, UTC)
 
 

@@ -13,7 +13,17 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from observability.cli import main
 from observability.collect.serving import serving
 from observability.store.write import Writer
-from tests.spans import NOON, batch, counts, decision, decision_span, outcome_span, rows, span
+from tests.spans import (
+    NOON,
+    batch,
+    counts,
+    decision,
+    decision_span,
+    outcome_span,
+    review_span,
+    rows,
+    span,
+)
 from tests.strategies import STORED, decisions, otlp_spans, outcomes, reviews
 from traces import Decision, Outcome, Review
 from traces.codec import encode_decision
@@ -26,7 +36,7 @@ HOUR = 3600 * 10**9
 
 @pytest.fixture(scope="module")
 def _sent_once(_made_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three devices, two types, an hour apart; outcomes, other spans and forms of other SDKs."""
+    """Three devices, two types, an hour apart; outcomes, reviews, other spans and forms of other SDKs."""
     store = shutil.copytree(_made_once, tmp_path_factory.mktemp("sent") / "fleet")
     with Writer(store) as writer:
         for number, device in enumerate(["a", "b", "c"]):
@@ -53,8 +63,13 @@ def _sent_once(_made_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
             outcome = outcome_span(
                 stop, start_time_unix_nano=NOON + 9 * HOUR, end_time_unix_nano=NOON + 9 * HOUR
             )
+            review = review_span(
+                opened, start_time_unix_nano=NOON + 8 * HOUR, end_time_unix_nano=NOON + 8 * HOUR
+            )
             unrelated = span({"of": "another trace"})
-            writer.write(batch(stop, opened, foreign, child, outcome, unrelated, device=device))
+            writer.write(
+                batch(stop, opened, foreign, child, outcome, review, unrelated, device=device)
+            )
     return store
 
 
@@ -75,7 +90,8 @@ def test_export_import_export_is_identical(whence: Any, fleet: Path, tmp_path: P
     said = whence("import", tmp_path / "first.jsonl", "--store", tmp_path / "other")
     assert said == (
         0,
-        "9 decisions, 3 outcomes, 0 reviews and 3 other spans stored; 0 were stored already, 0 conflict, 0 rejected\n",
+        "9 decisions, 3 outcomes, 3 reviews and 3 other spans stored; "
+        "0 were stored already, 0 conflict, 0 rejected\n",
         "",
     )
     assert exported(whence, tmp_path / "other", "second.jsonl") == first
@@ -90,7 +106,8 @@ def test_importing_what_is_stored_already_changes_nothing(
     said = whence("import", tmp_path / "first.jsonl", "--json", "--store", fleet)
     assert said.status == 0
     assert json.loads(said.out) == {
-        "decisions": 0, "outcomes": 0, "spans": 0, "rejects": 0, "repeats": 15, "conflicts": 0
+        "decisions": 0, "outcomes": 0, "reviews": 0, "spans": 0, "rejects": 0, "repeats": 18,
+        "conflicts": 0,
     }  # fmt: skip
     assert counts(fleet) == before
 
@@ -202,7 +219,8 @@ def test_one_decision_is_exported_by_its_id_with_what_belongs_to_it(
         "export", "--store", fleet, "-o", fleet.parent / "one.jsonl", "--id", key, "--json"
     )
     assert json.loads(said.out) == {
-        "file": str(fleet.parent / "one.jsonl"), "decisions": 1, "outcomes": 1, "spans": 1
+        "file": str(fleet.parent / "one.jsonl"), "decisions": 1, "outcomes": 1, "reviews": 0,
+        "spans": 1,
     }  # fmt: skip
     names = [
         each["name"]
@@ -262,4 +280,4 @@ def test_a_large_file_is_imported_in_parts(
     (tmp_path / "lines.jsonl").write_bytes(first * 5)
     monkeypatch.setattr(import_, "_BYTES_PER_COMMIT", len(first) + 1)
     said = whence("import", tmp_path / "lines.jsonl", "--json", "--store", tmp_path / "other")
-    assert (json.loads(said.out)["decisions"], json.loads(said.out)["repeats"]) == (9, 60)
+    assert (json.loads(said.out)["decisions"], json.loads(said.out)["repeats"]) == (9, 72)

@@ -363,8 +363,9 @@ def test_the_last_review_makes_a_decision_final(store: Path, writer: Writer) -> 
     waiting, decided = decision_span(), decision_span()
     first = review_span(decided, "block", end_time_unix_nano=NOON + 60 * 10**9)
     last = review_span(decided, "pass", end_time_unix_nano=NOON + 240 * 10**9)
+    again = type(first).FromString(first.SerializeToString())
     writer.write(batch(waiting, last, decided, first))
-    assert writer.write(batch(first)).repeats == 1
+    assert writer.write(batch(again)).repeats == 1
     found = rows(
         store,
         "SELECT review_verdict, action, final_action FROM decisions_final ORDER BY 1 NULLS FIRST",

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal, get_args
 
 from traces.codec import context_attribute
+from traces.conventions import PSEUDONYM, WITHHELD
 from traces.decision import Decision, GateVerdict, Review, Scalar
 from traces.errors import WrongUse
 from traces.gates_of_kind import about
@@ -19,10 +20,6 @@ from traces.gates_of_kind import about
 Treatment = Literal["keep", "pseudonymise", "drop"]
 Policy = Mapping[str, Treatment]
 
-PSEUDONYM = "pseudonym:"
-"""What every pseudonym begins with."""
-WITHHELD = "withheld on the device"
-"""The reason of a verdict on a value that is not kept."""
 REVIEWER = "decision.review.by"
 """The name, among those of `context`, of the person who reviews."""
 

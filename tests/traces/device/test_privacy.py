@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tests.strategies import decisions, same
 from tests.traces.device.test_point import MODEL
 from traces import Decision, Duration, Gate, HumanGate, Hysteresis, Interlock, Rate, Review
+from traces.conventions import WITHHELD
 from traces.device import DecisionPoint, Privacy, RecordedClock, Recorder
-from traces.device.privacy import WITHHELD
 from traces.errors import WrongUse
 from traces.gates import rejudge
 
