@@ -25,7 +25,8 @@ from observability.fleet.shipment import ShipmentError
 from observability.fleet.world.event import Event
 from observability.fleet.world.world import World
 from traces import wire
-from traces.codec import encode_decision, encode_outcome
+from traces.codec import encode_decision
+from traces.codec_later import encode_outcome
 from traces.conventions import DECISION_SPAN_PREFIX, DEVICE_ID, OUTCOME_SPAN
 from traces.decision import Decision
 

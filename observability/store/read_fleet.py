@@ -66,7 +66,8 @@ ORDER BY blocked DESC, gate
 
 _LIMITS = """
 WITH judged AS (
-    SELECT decision_type, asked.name AS gate, asked."limit" AS "limit", count(*) AS judged,
+    SELECT decision_type, asked.name AS gate, asked."input" || ' ' || asked.operator AS rule,
+        asked."limit" AS "limit", count(*) AS judged,
         count(DISTINCT device_id) AS devices, count(*) FILTER (asked.verdict = 'block') AS blocked,
         min(decided_at) AS first_at, max(decided_at) AS last_at
     FROM (
@@ -75,15 +76,15 @@ WITH judged AS (
         WHERE ($start IS NULL OR decided_at >= $start) AND ($end IS NULL OR decided_at < $end)
     )
     WHERE asked.kind = 'rule' AND isfinite(asked."limit")
-    GROUP BY GROUPING SETS ((decision_type, gate), (decision_type, gate, "limit"))
+    GROUP BY GROUPING SETS ((decision_type, gate, rule), (decision_type, gate, rule, "limit"))
 ), usual AS (
-    SELECT decision_type, gate, max(devices) AS all_devices, arg_max("limit", judged) AS usual
+    SELECT decision_type, gate, rule, max(devices) AS all_devices, arg_max("limit", judged) AS usual
     FROM judged
-    GROUP BY decision_type, gate
+    GROUP BY decision_type, gate, rule
     HAVING count("limit") > 1
 )
 SELECT gate, "limit", usual, devices, all_devices, judged, blocked, first_at, last_at
-FROM judged JOIN usual USING (decision_type, gate)
+FROM judged JOIN usual USING (decision_type, gate, rule)
 WHERE "limit" <> usual
 ORDER BY first_at, gate
 """

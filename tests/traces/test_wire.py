@@ -18,7 +18,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import (
 
 from tests.strategies import ATTRIBUTES, TEXTS, decisions, envelopes, otlp_spans, outcomes
 from traces import Decision, Outcome, wire
-from traces.codec import encode_decision, encode_outcome
+from traces.codec import encode_decision
+from traces.codec_later import encode_outcome
 from traces.conventions import SCHEMA_URL, SCHEMA_VERSION, SCOPE_NAME
 from traces.errors import WrongUse
 from traces.otlp import decode_protobuf, key_values
