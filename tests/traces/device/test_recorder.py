@@ -21,7 +21,8 @@ from tests.strategies import decisions, same
 from traces import Decision, GateVerdict, ModelVersion, Outcome
 from traces.chain import CHAIN_ID, CHAIN_PREV, CHAIN_SEQ, canonical_attributes, span_digest
 from traces.checkpoint import UNSIGNED, Checkpoint, read_checkpoint
-from traces.codec import decode_decision, decode_outcome, encode_decision
+from traces.codec import decode_decision, encode_decision
+from traces.codec_later import decode_outcome
 from traces.conventions import NAMES
 from traces.device import RecordedClock, Recorder, keys
 from traces.device.frames import Frame, Priority
