@@ -61,6 +61,7 @@ class Spool:
         clock: Clock | None = None,
         key: bytes | None = None,
         durable: Literal["each", "group", "none"] = "group",
+        threaded: bool = True,
     ) -> None:
         if durable not in _AT_ONCE:
             raise SpoolError(f"durable={durable!r}", "each, group or none")
@@ -88,7 +89,8 @@ class Spool:
             os.close(self._lock_file)
             raise
         self._thread = threading.Thread(target=self._run, name="whence-spool", daemon=True)
-        self._thread.start()
+        if threaded:
+            self._thread.start()
 
     def __enter__(self) -> Self:
         return self
@@ -169,8 +171,8 @@ class Spool:
     def maintain(self) -> None:
         """What time asks for: group commit, sealing by age, room in advance, the state file.
 
-        A thread of the spool's own calls it each 0.75 s while there is anything to do. Raises OSError and
-        SpoolError.
+        A thread of the spool's own calls it each 0.75 s while there is anything to do; without one
+        (`threaded` false, as where time is simulated) the caller does. Raises OSError and SpoolError.
         """
         writing = self._writing
         if self._in_groups and writing.unsynced:
@@ -188,7 +190,8 @@ class Spool:
         self._writing.closed = True
         self._ended.set()
         self._work.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         with contextlib.suppress(OSError, SpoolError):
             self._writing.seal()
             self.state.note(closed=True)
