@@ -107,10 +107,7 @@ class Spool:
         priority, digest = frame.priority, frame.digest
         if digest and len(digest) != DIGEST_BYTES:
             raise SpoolError(f"a digest of {len(digest)} bytes", f"{DIGEST_BYTES}")
-        if self._cipher is None:
-            record = encode(priority, frame.seq, digest, frame.span)
-        else:
-            record = segments.encode_frame(frame, self._cipher)
+        record = self._encoded(frame)
         try:
             while needed := self._writing.put(frame, record):
                 self._make_room(needed)
@@ -177,7 +174,7 @@ class Spool:
         writing = self._writing
         if self._in_groups and writing.unsynced:
             writing.sync()
-        writing.seal_due(SEAL_AFTER_NS)
+        writing.seal(SEAL_AFTER_NS)
         if writing.size > self._limit * _HIGH:
             while writing.size > self._limit * _LOW and self.sealed.evict(Level.ROUTINE):
                 pass
@@ -232,6 +229,11 @@ class Spool:
             on_work=self._work.set,
         )
 
+    def _encoded(self, frame: Frame) -> bytes:
+        if self._cipher is None:
+            return encode(frame.priority, frame.seq, frame.digest, frame.span)
+        return segments.encode_frame(frame, self._cipher)
+
     def _make_room(self, needed: int) -> None:
         """Evict a little: what is routine in segments that are not sealed yet, before what is important."""
         writing = self._writing
@@ -249,13 +251,9 @@ class Spool:
 
     def _keep_last(self, entry: Entry) -> None:
         last, chain_id, counter = self._writing.last
-        if last is not None and counter <= entry.header.through:
-            record = (
-                segments.encode_frame(last, self._cipher)
-                if self._cipher
-                else encode(last.priority, last.seq, last.digest, last.span)
-            )
-            self.state.keep_last(Last(record, chain_id, counter))
+        about = entry.header
+        if last is not None and about.chain_id == chain_id and counter <= about.through:
+            self.state.keep_last(Last(self._encoded(last), chain_id, counter))
 
     def _note_lost(self, chain_id: str, ranges: list[tuple[int, int]]) -> None:
         current = self._writing.chain_id
