@@ -6,8 +6,10 @@ also takes what other SDKs write for the same thing. No other file spells an att
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any, cast
 
 from traces.conventions import CONTEXT_PREFIX, INPUT_PREFIX, REUSED_CONTEXT, registered
@@ -75,6 +77,7 @@ VALUE = registered("decision.outcome.value")
 SOURCE = registered("decision.outcome.source")
 OBSERVED_AT = registered("decision.outcome.observed_at")
 
+_gate_columns = attrgetter(*GATE_TEXTS, *GATE_NUMBERS)
 _INPUT_MAP = INPUT_PREFIX.removesuffix(".")
 
 
@@ -92,15 +95,15 @@ def encode_decision(decision: Decision) -> Attributes:
         _put(out, THRESHOLD, decision.recommendation.threshold)
     if decision.inputs:
         out[INPUT_NAMES] = list(decision.inputs)
-        out[INPUT_VALUES] = [float(value) for value in decision.inputs.values()]
+        out[INPUT_VALUES] = list(map(float, decision.inputs.values()))
     if decision.categoricals:
         out[CATEGORICAL_NAMES] = list(decision.categoricals)
         out[CATEGORICAL_VALUES] = list(decision.categoricals.values())
     if decision.gates:
-        for field, name in GATE_TEXTS.items():
-            out[name] = [getattr(gate, field) for gate in decision.gates]
-        for field, name in GATE_NUMBERS.items():
-            out[name] = [float(getattr(gate, field)) for gate in decision.gates]
+        columns = zip(*map(_gate_columns, decision.gates), strict=True)
+        out.update(zip(GATE_TEXTS.values(), map(list, columns), strict=False))
+        for name, column in zip(GATE_NUMBERS.values(), columns, strict=True):
+            out[name] = list(map(float, column))
     out[ACTION] = decision.action
     out[DISPOSITION] = decision.disposition
     out.update(encode_circumstances(decision))
@@ -185,6 +188,7 @@ def decode_outcome(attributes: Mapping[str, Any]) -> Outcome:
     )
 
 
+@functools.lru_cache(1024)
 def context_attribute(name: str) -> str:
     """The attribute that carries the context value `name`."""
     return name if name.startswith(REUSED_CONTEXT) else CONTEXT_PREFIX + name

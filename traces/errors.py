@@ -8,6 +8,7 @@ WhenceError
 ├── StoreError        a folder that is no store, a newer store, a store in use
 ├── ModelError        an artifact that cannot be registered or run
 ├── SpoolError        a spool in use, full, unwritable, or of another key
+├── KeyFileError      a device's key that is missing, there already, or no key
 └── SpecError         a replay spec that does not fit its data
 """
 
@@ -55,6 +56,10 @@ class ModelError(WhenceError):
 
 class SpoolError(WhenceError):
     """A device's spool that is in use, full, unwritable, or of another key."""
+
+
+class KeyFileError(WhenceError):
+    """A device's key that is missing, there already, or no key."""
 
 
 class SpecError(WhenceError):

@@ -59,3 +59,19 @@ def test_the_ten_lines_of_the_readme_record_a_decision(tmp_path: Path) -> None:
         assert con.sql("SELECT device_id, action, temperature FROM d_pump_stop").fetchall() == [
             ("pump-07", "stop", 71.2)
         ]
+
+
+def test_importing_the_device_side_does_not_load_what_only_some_devices_use() -> None:
+    loaded = set(run("import sys, traces.device; print(*sys.modules)").split())
+    assert not {name for name in loaded if name.startswith(("cryptography", "opentelemetry.sdk"))}
+    assert loaded & {"ssl", "http.client", "google.protobuf"} == set()
+
+
+def test_the_sender_and_the_status_are_there_when_asked_for() -> None:
+    assert (
+        run(
+            "import traces.device.status, traces.device as device;"
+            "print(device.Sender.__name__, callable(device.status))"
+        )
+        == "Sender True\n"
+    )
