@@ -35,7 +35,7 @@ def copied(folder: Path, number: int = 0) -> Path:
 
 steps = st.one_of(
     st.tuples(st.just("append"), st.lists(st.sampled_from(Priority), min_size=1, max_size=40)),
-    st.tuples(st.sampled_from(["seal", "evict", "crash", "close", "begin"]), st.none()),
+    st.tuples(st.sampled_from(["seal", "evict", "maintain", "crash", "close", "begin"]), st.none()),
     st.tuples(st.sampled_from(["send", "lose"]), st.integers(1, 30)),
 )
 
@@ -56,11 +56,14 @@ class Device:
     def seal(self, _: None) -> None:
         self.spool.seal()
 
+    def maintain(self, _: None) -> None:
+        self.spool.maintain()
+
     def evict(self, _: None) -> None:
         self.spool.sealed.evict()
 
     def begin(self, _: None) -> None:
-        self.spool.begin(ENVELOPE + bytes([0x1A, 1, 65 + self.count % 8]), CHAIN)
+        self.spool.begin(ENVELOPE + bytes([0x1A, 1, 65 + self.count % 3]), CHAIN)
 
     def send(self, most: int) -> None:
         if batch := self._taken(most):
@@ -90,7 +93,7 @@ class Device:
         return batch
 
     def _open(self) -> None:
-        self.spool = Spool(self.folder, limit_bytes=LEAST_LIMIT, durable="none")
+        self.spool = Spool(self.folder, limit_bytes=LEAST_LIMIT, threaded=False)
         self.spool.begin(ENVELOPE, CHAIN)
 
 
@@ -141,7 +144,7 @@ def watched(folder: Path, into: Path) -> Iterator[list[Path]]:
 def test_a_crash_between_any_two_changes_of_files_loses_nothing(tmp_path: Path) -> None:
     """Evicting, joining small segments, moving the cursor and deleting, cut at each of their steps."""
     folder = tmp_path / "spool"
-    with Spool(folder, limit_bytes=LEAST_LIMIT, durable="none") as spool:
+    with Spool(folder, limit_bytes=LEAST_LIMIT, threaded=False) as spool:
         spool.begin(ENVELOPE, CHAIN)
         for seq in range(200):
             spool.append(small(seq, Priority.IMPORTANT if seq % 20 == 0 else Priority.ROUTINE))
@@ -172,7 +175,7 @@ def test_a_crash_between_any_two_changes_of_files_loses_nothing(tmp_path: Path) 
 def test_an_open_segment_damaged_at_any_place_keeps_what_is_whole(
     tmp_path: Path, damage: str
 ) -> None:
-    with Spool(tmp_path / "spool") as spool:
+    with Spool(tmp_path / "spool", threaded=False) as spool:
         spool.begin(ENVELOPE, CHAIN)
         ends = []
         for seq in range(20):
@@ -209,7 +212,7 @@ def replace_boot(clock: RecordedClock) -> RecordedClock:
 
 
 def test_the_end_of_a_process_alone_is_no_interruption(tmp_path: Path) -> None:
-    with Spool(tmp_path / "spool") as spool:
+    with Spool(tmp_path / "spool", threaded=False) as spool:
         spool.begin(ENVELOPE, CHAIN)
         spool.append(small(0))
         killed = copied(tmp_path / "spool")
@@ -223,7 +226,7 @@ def test_the_end_of_a_process_alone_is_no_interruption(tmp_path: Path) -> None:
 def test_a_boot_that_ended_is_named_even_where_nothing_is_left_of_its_frames(
     tmp_path: Path,
 ) -> None:
-    with Spool(tmp_path / "spool") as spool:
+    with Spool(tmp_path / "spool", threaded=False) as spool:
         spool.begin(ENVELOPE, CHAIN)
         spool.append(small(0))
         spool.seal()
@@ -241,8 +244,7 @@ APPEND = """if True:
     from pathlib import Path
     from tests.spooled import CHAIN, ENVELOPE, small
     from traces.device.frames import Priority
-    from traces.device.sealed import Batch
-from traces.device.spool import Spool
+    from traces.device.spool import Spool
     spool = Spool(Path(sys.argv[1]), limit_bytes=1 << 18, durable="none")
     spool.begin(ENVELOPE, CHAIN)
     seq = 0 if spool.last is None else spool.last.seq + 1
