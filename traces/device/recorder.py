@@ -17,13 +17,14 @@ from traces.decision import Decision, Outcome, Review, Scalar
 from traces.device.carried import carried
 from traces.device.clock import Clock, SystemClock
 from traces.device.frames import Priority
-from traces.device.journal import Journal
+from traces.device.journal import EVERY_S, Journal
 from traces.device.privacy import Privacy
 from traces.taking import Attributes
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.sdk.trace.id_generator import IdGenerator
 
     from traces.device.sdk import SdkSpans
     from traces.device.spool import Spool
@@ -36,8 +37,9 @@ class Recorder:
 
     `service` is the deciding program; `resource` holds further resource attributes, such as
     `service.version` (the firmware). With a `spool`, spans are numbered and chained unless `chain` is
-    false, and signed if the spool's folder has a key. Without one, give an `exporter`, which is batched,
-    or a `processor`. `privacy` is applied to what is recorded, before it goes anywhere.
+    false, and signed if the spool's folder has a key, each 256 spans and at least `checkpoint_every_s`.
+    `ids` makes trace and span ids instead of the SDK's own. Without a spool, give an `exporter`, which is
+    batched, or a `processor`. `privacy` is applied to what is recorded, before it goes anywhere.
     `failures` counts what could not be recorded; each is logged as `whence.device`.
     """
 
@@ -52,6 +54,8 @@ class Recorder:
         resource: Mapping[str, Scalar] | None = None,
         clock: Clock | None = None,
         chain: bool = True,
+        ids: IdGenerator | None = None,
+        checkpoint_every_s: float = EVERY_S,
         privacy: Privacy | None = None,
     ) -> None:
         from opentelemetry.sdk.resources import Resource
@@ -73,7 +77,14 @@ class Recorder:
             return
         try:
             envelope = wire.envelope(self.resource.attributes)
-            self._journal = Journal(spool, self.clock, envelope, chained=chain)
+            self._journal = Journal(
+                spool,
+                self.clock,
+                envelope,
+                chained=chain,
+                ids=ids,
+                checkpoint_every_s=checkpoint_every_s,
+            )
         except Exception:
             self._failed("anything")
 

@@ -100,10 +100,13 @@ class Sender:
         if thread is not None:
             thread.join(timeout_s)
 
-    def send(self) -> int:
-        """Send what there is, until it is all there or until trouble; returns the acknowledged frames."""
+    def send(self, *, seal: bool = True) -> int:
+        """Send what there is, until it is all there or until trouble; returns the acknowledged frames.
+
+        Without `seal` only what is sealed already.
+        """
         with self._sending:
-            return self._pass()
+            return self._pass(seal=seal)
 
     def flush(self, timeout_s: float) -> bool:
         """Send, again and again, until nothing waits; False where the time was over before."""
@@ -134,10 +137,11 @@ class Sender:
             return self._every_s
         return backoff_s(self._failures, self._retry_after_s, self._jitter)
 
-    def _pass(self) -> int:
+    def _pass(self, *, seal: bool = True) -> int:
         acknowledged = 0
         try:
-            self._spool.seal()
+            if seal:
+                self._spool.seal()
             while not self._is_over():
                 batch = self._spool.take(self._request_bytes, self._most or _UNBOUNDED)
                 if batch is None:

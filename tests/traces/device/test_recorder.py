@@ -26,7 +26,7 @@ from traces.codec_later import decode_outcome
 from traces.conventions import NAMES
 from traces.device import RecordedClock, Recorder, keys
 from traces.device.frames import Frame, Priority
-from traces.device.journal import EVERY_NS, EVERY_SPANS
+from traces.device.journal import EVERY_S, EVERY_SPANS
 from traces.device.spool import Spool
 from traces.otlp import attributes_of
 from traces.verification import Link, Tombstone, Verified, joined, verify, without
@@ -222,9 +222,9 @@ def test_a_checkpoint_comes_at_least_each_so_many_spans(device: Device) -> None:
 
 def test_a_checkpoint_comes_when_what_none_covers_is_a_minute_old(device: Device) -> None:
     device.recorder.record(PLAIN)
-    device.clock.set(10**18 + EVERY_NS - 1)
+    device.clock.set(10**18 + int(EVERY_S * 10**9) - 1)
     device.recorder.record(PLAIN)
-    device.clock.set(10**18 + EVERY_NS)
+    device.clock.set(10**18 + int(EVERY_S * 10**9))
     device.recorder.record(PLAIN)
     names = [span.name for span in device.taken()]
     assert names == ["decision pump.stop"] * 3 + ["decision.checkpoint"]
