@@ -6,6 +6,7 @@ and sent again. The folder is bounded; the oldest files go first, and are counte
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,14 +38,20 @@ class Quarantine:
         """Keep a frame, durably; returns how many files had to go for it. Raises OSError."""
         about = replace(header, reason=reason)
         raw = encode(record.kind, record.seq, record.digest, record.payload)
-        name = f"{header.counter:012d}-{header.generation}-{record.start}{segments.SUFFIX}"
-        disk.replace(self._folder / name, segments.contents(about, [raw], self._cipher))
+        name = f"{header.opened.wall_ns}-{header.counter}-{header.generation}-{record.start}"
+        path = self._free(name, segments.SUFFIX)
+        disk.replace(path, segments.contents(about, [raw], self._cipher))
         return self._bound()
 
     def put_aside(self, path: Path) -> int:
         """Move a damaged file here; returns how many files had to go for it. Raises OSError."""
-        path.replace(self._folder / (path.name + DAMAGED))
+        path.replace(self._free(path.name, DAMAGED))
         return self._bound()
+
+    def _free(self, name: str, suffix: str) -> Path:
+        """A path that nothing has: counters begin anew where a spool was emptied."""
+        names = (f"{name}{'-' * bool(n)}{n or ''}{suffix}" for n in itertools.count())
+        return next(path for each in names if not (path := self._folder / each).exists())
 
     def _bound(self) -> int:
         files = sorted(self._folder.iterdir(), key=lambda path: path.stat().st_mtime_ns)

@@ -51,7 +51,7 @@ def last_frame(sealed: Sealed, state: State) -> tuple[Frame | None, str, int]:
     The frame that `state` holds counts where its segment is gone or was thinned.
     """
     kept = state.last
-    for entry in reversed(sealed.entries):
+    for entry in sorted(sealed.entries, key=lambda each: -each.header.through):
         if kept is not None and entry.header.through < kept.counter:
             break
         numbered = [r for r in segments.read(entry.path) if _is_numbered(r)]

@@ -122,13 +122,13 @@ class Sealed:
         with self._lock:
             self._taken = None
 
-    def evict(self) -> int:
-        """Free some bytes and return how many; 0 where nothing can go any more. Raises OSError."""
+    def evict(self, most: Level = Level.DIGESTS) -> int:
+        """Free some bytes and return how many; 0 where nothing can go up to a level. Raises OSError."""
         with self._lock:
-            for level in (Level.ROUTINE, Level.IMPORTANT, Level.DIGESTS):
+            for level in range(Level.ROUTINE, most + 1):
                 for place, entry in enumerate(self.entries):
                     if entry.level < level and entry is not self._taken:
-                        freed = self._thin(place, entry, level)
+                        freed = self._thin(place, entry, Level(level))
                         if freed:
                             return freed
         return 0
@@ -202,7 +202,7 @@ class Sealed:
         if before is not None and self._join(before, entry, level, size):
             records = [r for r in _unsent(before) if r.form != Form.SEAL] + _unsent(entry)
             thinned, target = thin(records, level, self.now_ns()), before
-        header = segments.rewritten(target.header, entry.header.through)
+        header = segments.rewritten(target.header, entry.header if target is not entry else None)
         data = segments.contents(header, thinned.kept, self.cipher)
         freed = entry.size + (target.size if target is not entry else 0) - len(data)
         if freed <= 0:
@@ -248,26 +248,32 @@ def load(sealed: Sealed) -> None:
     """Find what an earlier process left, and finish what it had begun. Raises OSError, SpoolError."""
     for path in sealed.folder.glob(f"*{disk.TEMPORARY}"):
         path.unlink()
-    through = -1
-    for path in sorted(sealed.folder.glob(f"*{segments.SUFFIX}")):
-        first = segments.first(path)
-        if first is None:
-            sealed.state.count(
-                damaged_bytes=path.stat().st_size,
-                quarantine_dropped=sealed.quarantine.put_aside(path),
-            )
+    paths = sorted(sealed.folder.glob(f"*{segments.SUFFIX}"))
+    headers = {path: _header(path, sealed) for path in paths}
+    absorbed = {header.absorbed for header in headers.values() if header}
+    for path, header in headers.items():
+        if header is None:
             continue
-        header = segments.decode_header(first, sealed.cipher)
-        if header.counter <= through:
+        if header.counter in absorbed:
             path.unlink()
             continue
-        through = header.through
         size = path.stat().st_size
         sealed.add(path, header, size, min(cursor(path, header.generation), size))
     names = {_cursor(entry.path) for entry in sealed.entries}
     for path in sealed.folder.glob(f"*{CURSOR_SUFFIX}"):
         if path not in names:
             path.unlink()
+
+
+def _header(path: Path, sealed: Sealed) -> segments.Header | None:
+    """The header of a segment; one that has none is put into quarantine."""
+    first = segments.first(path)
+    if first is not None:
+        return segments.decode_header(first, sealed.cipher)
+    damaged = path.stat().st_size
+    dropped = sealed.quarantine.put_aside(path)
+    sealed.state.count(damaged_bytes=damaged, quarantine_dropped=dropped)
+    return None
 
 
 def cursor(path: Path, generation: int) -> int:

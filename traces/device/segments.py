@@ -36,12 +36,14 @@ class Stamp:
 class Header:
     """What the frames of a segment share.
 
-    It stands for the counters `counter` to `through`: more than one where eviction joined segments.
-    `envelope` is resource and scope (traces.wire.envelope). `reason` is why it was quarantined.
+    Where eviction joined segments, it holds frames of counters up to `through`, and the last one that
+    it took in was `absorbed` (-1: none), whose file may still be there after a crash. `envelope` is
+    resource and scope (traces.wire.envelope). `reason` is why it was quarantined.
     """
 
     counter: int
     through: int
+    absorbed: int
     generation: int
     chain_id: str
     opened: Stamp
@@ -116,9 +118,10 @@ def contents(header: Header, records: Iterable[bytes], cipher: Cipher | None) ->
     return b"".join((encode_header(header, cipher), *records))
 
 
-def rewritten(header: Header, through: int) -> Header:
-    """The header of what replaces a segment."""
-    return replace(header, through=through, generation=header.generation + 1)
+def rewritten(header: Header, absorbed: Header | None) -> Header:
+    """The header of what replaces a segment, and another one that it takes in."""
+    more = {"absorbed": absorbed.counter, "through": absorbed.through} if absorbed else {}
+    return replace(header, generation=header.generation + 1, **more)
 
 
 def read(path: Path) -> list[Record]:

@@ -17,6 +17,7 @@ from typing import Any, Literal, Self
 from traces.device import disk, segments
 from traces.device.cipher import Cipher
 from traces.device.clock import Clock, SystemClock
+from traces.device.eviction import Level
 from traces.device.frames import DIGEST_BYTES, Frame, Priority, encode
 from traces.device.quarantine import Quarantine
 from traces.device.recovery import interruption, last_frame, recover
@@ -60,6 +61,7 @@ class Spool:
         clock: Clock | None = None,
         key: bytes | None = None,
         durable: Literal["each", "group", "none"] = "group",
+        threaded: bool = True,
     ) -> None:
         if durable not in _AT_ONCE:
             raise SpoolError(f"durable={durable!r}", "each, group or none")
@@ -87,7 +89,8 @@ class Spool:
             os.close(self._lock_file)
             raise
         self._thread = threading.Thread(target=self._run, name="whence-spool", daemon=True)
-        self._thread.start()
+        if threaded:
+            self._thread.start()
 
     def __enter__(self) -> Self:
         return self
@@ -104,13 +107,10 @@ class Spool:
         priority, digest = frame.priority, frame.digest
         if digest and len(digest) != DIGEST_BYTES:
             raise SpoolError(f"a digest of {len(digest)} bytes", f"{DIGEST_BYTES}")
-        if self._cipher is None:
-            record = encode(priority, frame.seq, digest, frame.span)
-        else:
-            record = segments.encode_frame(frame, self._cipher)
+        record = self._encoded(frame)
         try:
-            while not self._writing.put(frame, record):
-                self._make_room(len(record))
+            while needed := self._writing.put(frame, record):
+                self._make_room(needed)
             if priority >= self._at_once:
                 self._writing.sync()
         except OSError as error:
@@ -168,16 +168,15 @@ class Spool:
     def maintain(self) -> None:
         """What time asks for: group commit, sealing by age, room in advance, the state file.
 
-        A thread of the spool's own calls it each 0.75 s while there is anything to do. Raises OSError and
-        SpoolError.
+        A thread of the spool's own calls it each 0.75 s while there is anything to do; without one
+        (`threaded` false, as where time is simulated) the caller does. Raises OSError and SpoolError.
         """
         writing = self._writing
         if self._in_groups and writing.unsynced:
             writing.sync()
-        if writing.is_due(SEAL_AFTER_NS):
-            writing.seal()
+        writing.seal(SEAL_AFTER_NS)
         if writing.size > self._limit * _HIGH:
-            while writing.size > self._limit * _LOW and self.sealed.evict():
+            while writing.size > self._limit * _LOW and self.sealed.evict(Level.ROUTINE):
                 pass
         self.state.write()
 
@@ -188,7 +187,8 @@ class Spool:
         self._writing.closed = True
         self._ended.set()
         self._work.set()
-        self._thread.join()
+        if self._thread.ident is not None:
+            self._thread.join()
         with contextlib.suppress(OSError, SpoolError):
             self._writing.seal()
             self.state.note(closed=True)
@@ -229,28 +229,31 @@ class Spool:
             on_work=self._work.set,
         )
 
-    def _make_room(self, size: int) -> None:
+    def _encoded(self, frame: Frame) -> bytes:
+        if self._cipher is None:
+            return encode(frame.priority, frame.seq, frame.digest, frame.span)
+        return segments.encode_frame(frame, self._cipher)
+
+    def _make_room(self, needed: int) -> None:
+        """Evict a little: what is routine in segments that are not sealed yet, before what is important."""
         writing = self._writing
-        if writing.size + size <= self._limit or self.sealed.evict():
-            return
-        self.seal()
-        if writing.size + size > self._limit and not self.sealed.evict():
-            self.state.count(refused=1)
-            raise SpoolError(
-                f"a spool of {self._limit} bytes without room for {size} more",
-                "frames that can be evicted",
-                "raise limit_bytes",
-            )
+        for seal, level in ((False, Level.ROUTINE), (True, Level.ROUTINE), (False, Level.DIGESTS)):
+            if seal:
+                self.seal()
+            if writing.size + needed <= self._limit or self.sealed.evict(level):
+                return
+        self.state.count(refused=1)
+        raise SpoolError(
+            f"a spool of {self._limit} bytes without room for {needed} more",
+            "frames that can be evicted",
+            "raise limit_bytes",
+        )
 
     def _keep_last(self, entry: Entry) -> None:
         last, chain_id, counter = self._writing.last
-        if last is not None and counter <= entry.header.through:
-            record = (
-                segments.encode_frame(last, self._cipher)
-                if self._cipher
-                else encode(last.priority, last.seq, last.digest, last.span)
-            )
-            self.state.keep_last(Last(record, chain_id, counter))
+        about = entry.header
+        if last is not None and about.chain_id == chain_id and counter <= about.through:
+            self.state.keep_last(Last(self._encoded(last), chain_id, counter))
 
     def _note_lost(self, chain_id: str, ranges: list[tuple[int, int]]) -> None:
         current = self._writing.chain_id

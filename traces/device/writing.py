@@ -18,6 +18,8 @@ from traces.device.open_segment import OpenSegment
 from traces.device.sealed import Sealed
 from traces.errors import SpoolError
 
+_HEADER_ROOM = 1024
+_MOST_PARKED = 4
 Last = tuple[Frame | None, str, int]
 """The newest numbered frame, its chain, and the counter of its segment."""
 
@@ -46,6 +48,7 @@ class Writing:
         self._counter, self._on_work = counter, on_work
         self._lock, self._sealing = threading.Lock(), threading.Lock()
         self._open: OpenSegment | None = None
+        self._parked: dict[tuple[bytes, str], OpenSegment] = {}
         self._full: list[OpenSegment] = []
         self._open_bytes = 0
         self._envelope: bytes | None = None
@@ -62,36 +65,44 @@ class Writing:
     def is_empty(self) -> bool:
         """Whether no frame waits to be sealed."""
         with self._lock:
-            return not self._full and (self._open is None or not self._open.frames)
+            return not self._full and not any(segment.frames for segment in self._opened())
 
     def begin(self, envelope: bytes, chain_id: str) -> None:
-        """What the frames from now on share; another segment where it is something new."""
+        """What the frames from now on share; the segment of something else stays open for its return."""
         with self._lock:
-            if (envelope, chain_id) != (self._envelope, self.chain_id):
-                self._turn()
-                self._envelope, self.chain_id = envelope, chain_id
+            if self._envelope is not None and self._open is not None:
+                self._parked[self._envelope, self.chain_id] = self._open
+            self._envelope, self.chain_id = envelope, chain_id
+            self._open = self._parked.pop((envelope, chain_id), None)
+            if len(self._parked) > _MOST_PARKED:
+                self._turn(self._parked.pop(next(iter(self._parked))))
 
-    def put(self, frame: Frame, record: bytes) -> bool:
-        """Write a frame's record; False where the spool has no room. Raises OSError, SpoolError."""
-        size = len(record)
+    def put(self, frame: Frame, record: bytes) -> int:
+        """Write a frame's record and return 0, or the bytes for which there is no room.
+
+        Raises OSError, SpoolError.
+        """
+        needed = size = len(record)
         with self._lock:
             segment = self._open
             if segment is None or segment.broken or segment.size + size > self._segment_bytes:
-                segment = self._next(segment)
-            if self._open_bytes + self._sealed.bytes + size > self._limit:
-                return False
+                segment = self._kept(segment)
+                needed += 0 if segment else _HEADER_ROOM + len(self._envelope or b"")
+            if self._open_bytes + self._sealed.bytes + needed > self._limit:
+                return needed
+            segment = segment or self._next()
             segment.write(record)
             self._open_bytes += size
             self.unsynced = True
             if frame.seq is not None:
                 self.last = frame, self.chain_id, segment.header.counter
-        return True
+        return 0
 
     def sync(self) -> None:
         """Make all that was written durable. Raises OSError."""
         with self._sealing:
             with self._lock:
-                written = [*self._full, *([self._open] if self._open else [])]
+                written = [*self._full, *self._opened()]
                 self.unsynced = False
             try:
                 for segment in written:
@@ -100,11 +111,14 @@ class Writing:
                 self.unsynced = True
                 raise
 
-    def seal(self) -> None:
-        """Seal all that was written. Raises OSError; what could not be sealed is tried again."""
+    def seal(self, age_ns: int = 0) -> None:
+        """Seal what is full, and what is open and as old as that (nanoseconds).
+
+        Raises OSError; what could not be sealed is tried again.
+        """
         with self._sealing:
             with self._lock:
-                self._turn()
+                self._turn_older(self._clock.monotonic_ns() - age_ns)
             while self._full:
                 segment = self._full[0]
                 path, size = segment.finish(segments.stamp(self._clock), self._sealed.folder)
@@ -113,32 +127,38 @@ class Writing:
                     self._full.pop(0)
                     self._open_bytes -= segment.size
 
-    def is_due(self, age_ns: int) -> bool:
-        """Whether a segment is full or as old as that (nanoseconds)."""
-        segment = self._open
-        if self._full or segment is None:
-            return bool(self._full)
-        return self._clock.monotonic_ns() - segment.header.opened.monotonic_ns >= age_ns
-
-    def _next(self, segment: OpenSegment | None) -> OpenSegment:
+    def _kept(self, segment: OpenSegment | None) -> OpenSegment | None:
+        """The open segment if it holds nothing yet: then it takes a frame of any size."""
         if self.closed:
             raise SpoolError("a spool that is closed", "an open one")
         if self._envelope is None:
             raise SpoolError("a frame before `begin`", "resource and scope first")
-        if segment is not None and segment.frames == 0 and not segment.broken:
-            return segment
-        self._turn()
+        empty = segment is not None and not segment.frames and not segment.broken
+        return segment if empty else None
+
+    def _next(self) -> OpenSegment:
+        segment, self._open = self._open, None
+        self._turn(segment)
         at, number = segments.stamp(self._clock), self._counter
-        header = segments.Header(number, number, 0, self.chain_id, at, self._envelope)
+        header = segments.Header(number, number, -1, 0, self.chain_id, at, self._envelope or b"")
         self._open = OpenSegment(self._folder, header, self._cipher)
         self._counter += 1
         self._open_bytes += self._open.size
         self._on_work()
         return self._open
 
-    def _turn(self) -> None:
-        """Take the open segment away from the appending side; needs the lock."""
-        segment, self._open = self._open, None
+    def _opened(self) -> list[OpenSegment]:
+        return [*self._parked.values(), *([self._open] if self._open else [])]
+
+    def _turn_older(self, opened_ns: int) -> None:
+        old = [s for s in self._opened() if s.header.opened.monotonic_ns <= opened_ns]
+        self._parked = {key: s for key, s in self._parked.items() if s not in old}
+        self._open = None if self._open in old else self._open
+        for segment in sorted(old, key=lambda s: s.header.counter):
+            self._turn(segment)
+
+    def _turn(self, segment: OpenSegment | None) -> None:
+        """Take a segment away from the appending side; needs the lock."""
         if segment is None:
             return
         if segment.frames:
