@@ -5,42 +5,47 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass
 
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
+
 from observability.collect.decode import checked_resource
 from observability.collect.limits import Limits
 from observability.store.records import Row
-from traces.errors import InvalidPayload, InvalidSpan
+from traces.errors import InvalidSpan
 from traces.otlp import decode_protobuf
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """The row of `resources`; None where the resource is refused, or names no device."""
+    """A ResourceSpans without spans, and its row; None where it is refused, or names no device."""
 
+    message: ResourceSpans
     row: Row | None
 
 
 @functools.lru_cache(maxsize=8192)
-def envelope(shared: bytes, scope: bytes, limits: Limits) -> Envelope | None:
-    """The envelope of a ResourceSpans and a ScopeSpans without their children; None where it cannot be read.
+def envelope(shared: bytes, scope: bytes, limits: Limits) -> Envelope:
+    """The envelope of a ResourceSpans and a ScopeSpans without their children.
 
     It is read as part of a whole body, so that it is refused exactly where the library refuses that.
+    Raises InvalidPayload.
     """
-    scope_spans = b"\x12" + _length(len(scope)) + scope
-    resource_spans = shared + scope_spans
+    (group,) = decode_protobuf(nested(0x0A, shared + nested(0x12, scope)))
     try:
-        (group,) = decode_protobuf(b"\x0a" + _length(len(resource_spans)) + resource_spans)
         row = checked_resource(group.envelope, limits)
-    except InvalidPayload:
-        return None
     except InvalidSpan:
-        return Envelope(None)
-    return Envelope(row if row["device_id"] else None)
+        return Envelope(group.envelope, None)
+    return Envelope(group.envelope, row if row["device_id"] else None)
 
 
-def _length(value: int) -> bytes:
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+def nested(tag: int, content: bytes) -> bytes:
+    r"""A length-delimited field with this one-byte tag.
+
+    >>> nested(0x0A, b"hi")
+    b'\n\x02hi'
+    """
+    length, head = len(content), bytearray([tag])
+    while length > 127:
+        head.append(length & 127 | 128)
+        length >>= 7
+    head.append(length)
+    return bytes(head) + content

@@ -25,11 +25,12 @@ def decision_tables(
 ) -> dict[str, pa.Table]:
     """The rows of the chosen spans, in the order of the spans."""
     layouts, layout_of = layouts_of(scanned, chosen)
+    resources = [envelope.row for envelope in scanned.envelopes]
     group_of, body_of = scanned.group_of[chosen], scanned.body_of[chosen]
     received = _microseconds(bodies)
     columns = decision_columns(scanned, chosen)
-    columns["device_id"] = _spread(scanned.resources, "device_id", group_of)
-    columns["resource_id"] = _spread(scanned.resources, "resource_id", group_of)
+    columns["device_id"] = _spread(resources, "device_id", group_of)
+    columns["resource_id"] = _spread(resources, "resource_id", group_of)
     columns["layout_id"] = _spread(layouts, "layout_id", layout_of)
     columns["origin"] = pa.repeat(pa.scalar(stamp.origin), len(chosen))
     columns["identity"] = pa.repeat(pa.scalar(stamp.identity), len(chosen))
@@ -38,7 +39,7 @@ def decision_tables(
     own = [field for field in arrow_schemas()["decisions"] if field.name != "received_at"]
     schema = pa.schema([*own, _RECEIVED_AT])
     return {
-        "resources": _used("resources", scanned.resources, group_of, received[body_of]),
+        "resources": _used("resources", resources, group_of, received[body_of]),
         "decisions": pa.Table.from_arrays([columns[name] for name in schema.names], schema=schema),
         "layouts": _used("layouts", layouts, layout_of, received[body_of]),
     }

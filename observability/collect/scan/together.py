@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 from observability.collect.bodies import (
     Accepted,
@@ -23,7 +24,7 @@ from observability.collect.bodies import (
 from observability.collect.decode import Decoded, decode
 from observability.collect.limits import Limits
 from observability.collect.scan.decisions import find_decisions
-from observability.collect.scan.envelopes import envelope
+from observability.collect.scan.envelopes import Envelope, envelope, nested
 from observability.collect.scan.layouts import layouts_of
 from observability.collect.scan.outline import (
     AFTER,
@@ -39,9 +40,8 @@ from observability.collect.scan.outline import (
 from observability.collect.scan.scanned import Scanned
 from observability.collect.scan.spans import read_spans
 from observability.collect.scan.tables import decision_tables
-from observability.store.records import Row
 from traces.errors import InvalidPayload
-from traces.otlp import SpanGroup
+from traces.otlp import SpanGroup, decode_protobuf
 
 _ORDER = 32
 
@@ -82,27 +82,37 @@ def _scan(bodies: Sequence[Body], limits: Limits) -> Scanned:
     most = [limits.name_bytes, limits.value_bytes, items, limits.attributes_per_span]
     fields, attributes, plain = read_spans(buf, spans, np.array(most, np.int64))
     slots, in_order = find_decisions(buf, fields, attributes, plain)
-    group_of = spans[:, GROUP]
-    body_of = groups[group_of, BODY].astype(np.int64)
-    resources: list[Row | None] = []
     scanned = Scanned(
-        buf, fields, attributes, in_order, slots, group_of, body_of, resources, plain, whole
+        buf=buf,
+        spans=spans,
+        fields=fields,
+        attributes=attributes,
+        sorted=in_order,
+        slots=slots,
+        group_of=spans[:, GROUP],
+        body_of=groups[spans[:, GROUP], BODY].astype(np.int64),
+        envelopes=[],
+        plain=plain,
+        whole=whole,
     )
-    resources.extend(_resource(scanned, group, parts.data, limits) for group in groups)
+    scanned.envelopes.extend(_envelope(scanned, group, parts.data, limits) for group in groups)
     _check_layouts(scanned)
     return scanned
 
 
-def _resource(scanned: Scanned, group: np.ndarray, parts: memoryview, limits: Limits) -> Row | None:
-    """The resource of a group; where there is none, nothing of the group is plain."""
+def _envelope(scanned: Scanned, group: np.ndarray, parts: memoryview, limits: Limits) -> Envelope:
+    """The envelope of a group; where it has no row, nothing of the group is plain."""
     shared = bytes(parts[group[SHARED] : group[SHARED_STOP]])
-    found = envelope(shared, bytes(parts[group[SCOPE] : group[SCOPE_STOP]]), limits)
-    if found is None:
+    scope = bytes(parts[group[SCOPE] : group[SCOPE_STOP]])
+    try:
+        found = envelope(shared, scope, limits)
+    except InvalidPayload:
         scanned.whole[group[BODY]] = False
         scanned.plain[scanned.body_of == group[BODY]] = False
-    elif found.row is None:
+        return Envelope(ResourceSpans(), None)
+    if found.row is None:
         scanned.plain[group[FIRST] : group[AFTER]] = False
-    return found and found.row
+    return found
 
 
 def _check_layouts(scanned: Scanned) -> None:
@@ -128,23 +138,26 @@ def _read(
 
     Raises InvalidPayload or TooManySpans where nothing of it may be stored.
     """
-    groups = read_groups(body, limits)
     if scanned.whole[number]:
-        own = np.flatnonzero(scanned.body_of == number)
-        places = own[~scanned.plain[own]]
-        groups = _only(groups, set((places - own[:1]).tolist()))
-    else:
+        places = np.flatnonzero((scanned.body_of == number) & ~scanned.plain)
+        groups = _left_over(scanned, places)
+    if not scanned.whole[number] or groups is None:
+        scanned.plain[scanned.body_of == number] = False
+        groups = read_groups(body, limits)
         places = np.arange(sum(len(group.spans) for group in groups))
     decoded = decode(groups, origin=stamp.origin, identity=stamp.identity, limits=limits)
     return decoded, places[decoded.decided]
 
 
-def _only(groups: Sequence[SpanGroup], kept: set[int]) -> list[SpanGroup]:
-    """The groups with only those of their spans, which are numbered through."""
-    out: list[SpanGroup] = []
-    first = 0
-    for group in groups:
-        spans = [span for number, span in enumerate(group.spans, first) if number in kept]
-        first += len(group.spans)
-        out.append(SpanGroup(group.envelope, spans, []))
-    return out
+def _left_over(scanned: Scanned, places: np.ndarray) -> list[SpanGroup] | None:
+    """These spans by group, read as part of a whole body, as `envelope` is; None where one cannot be read."""
+    groups = []
+    for group in np.unique(scanned.group_of[places]).tolist():
+        own = scanned.spans[places[scanned.group_of[places] == group], :GROUP].tolist()
+        spans = (nested(0x12, scanned.buf[start:stop].tobytes()) for start, stop in own)
+        try:
+            (parsed,) = decode_protobuf(nested(0x0A, nested(0x12, b"".join(spans))))
+        except InvalidPayload:
+            return None
+        groups.append(SpanGroup(scanned.envelopes[group].message, parsed.spans, []))
+    return groups
