@@ -1,6 +1,6 @@
 """Bytes with blanks: constant bytes, and places where numbers and whole parts are filled in.
 
-All constants and numbers between two slots are packed by one call, however many they are.
+All constants and numbers are packed by one call, however many they are, and cut where the parts go.
 """
 
 from __future__ import annotations
@@ -24,50 +24,53 @@ class Slot:
 
 Part = bytes | int | Slot
 """Constant bytes, the place of a number (which of them), or a slot."""
-_Packing = tuple[Callable[..., bytes], Callable[[Any], tuple[Any, ...]]]
 
 
 @dataclass(frozen=True, slots=True)
 class Blanks:
-    """Runs of bytes to join: packed from numbers and constants in some order, or a slot."""
+    """One packing of numbers and constants in some order, cut where the slots are."""
 
-    runs: tuple[Slot | _Packing, ...]
+    pack: Callable[..., bytes]
+    ordered: Callable[[Any], tuple[Any, ...]]
     constants: tuple[bytes, ...]
+    cuts: tuple[tuple[slice, int], ...]
+    rest: slice
 
     def filled(self, numbers: Sequence[float], slots: Sequence[bytes]) -> bytes:
         """The bytes with these numbers and slots."""
-        pool = [*numbers, *self.constants]
+        packed = self.pack(*self.ordered((*numbers, *self.constants)))
+        if not self.cuts:
+            return packed
         out = []
-        for run in self.runs:
-            if isinstance(run, Slot):
-                out.append(slots[run.number])
-            else:
-                pack, ordered = run
-                out.append(pack(*ordered(pool)))
+        for before, number in self.cuts:
+            out.append(packed[before])
+            out.append(slots[number])
+        out.append(packed[self.rest])
         return b"".join(out)
 
 
 def blanks(order: str, parts: Sequence[Part], count: int) -> Blanks:
-    """Parts as runs, to fill with `count` numbers in that byte order, as `struct` writes it."""
+    """Parts to fill with `count` numbers in that byte order, as `struct` writes it."""
     constants: list[bytes] = []
-    runs: list[Slot | _Packing] = []
-    for is_slot, group in itertools.groupby(parts, key=lambda part: isinstance(part, Slot)):
-        if is_slot:
-            runs += [part for part in group if isinstance(part, Slot)]
-            continue
-        format_, places = order, []
-        for constant, same in itertools.groupby(group, key=lambda part: isinstance(part, bytes)):
-            some = list(same)
-            if constant:
-                some = [b"".join(part for part in some if isinstance(part, bytes))]
-                format_ += f"{len(some[0])}s"
+    places: list[int] = []
+    cuts: list[tuple[slice, int]] = []
+    format_, size, cut = order, 0, 0
+    for kind, group in itertools.groupby(parts, key=type):
+        for part in [b"".join(group)] if kind is bytes else group:  # pyright: ignore[reportArgumentType]
+            if isinstance(part, Slot):
+                cuts.append((slice(cut, size), part.number))
+                cut = size
+            elif isinstance(part, bytes):
+                format_ += f"{len(part)}s"
+                size += len(part)
                 places.append(count + len(constants))
-                constants += some
+                constants.append(part)
             else:
-                format_ += f"{len(some)}d"
-                places += some
-        runs.append((struct.Struct(format_).pack, getter(places)))
-    return Blanks(tuple(runs), tuple(constants))
+                format_ += "d"
+                size += _DOUBLE
+                places.append(part)
+    pack = struct.Struct(format_).pack
+    return Blanks(pack, getter(places), tuple(constants), tuple(cuts), slice(cut, None))
 
 
 def around(encoded: bytes, numbers: range | None, mark: int) -> list[Part]:
@@ -85,4 +88,7 @@ def getter(keys: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
     """What takes these keys off a mapping or a sequence, as a tuple."""
     if len(keys) > 1:
         return itemgetter(*keys)
-    return lambda of: tuple(of[key] for key in keys)
+    if not keys:
+        return lambda _: ()
+    (key,) = keys
+    return lambda of: (of[key],)

@@ -7,6 +7,7 @@ encoded attribute by attribute. Both ways give the bytes of wire.py and chain.py
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -63,13 +64,14 @@ class Templates:
             return encode_plainly(attributes)
 
     def _from_template(self, attributes: Mapping[str, Any]) -> Encoded | None:
-        shape = (*attributes, *map(type, attributes.values()))
+        values = tuple(attributes.values())
+        shape = (*attributes, *map(type, values))
         form = self._forms.get(shape)
         if form is None:
             if shape not in self._forms and self._pays():
                 self._forms[shape] = _form(attributes)
             return None
-        read = form.read(attributes)
+        read = form.read(values)
         if read is None:
             return None
         constants, numbers = read
@@ -90,10 +92,14 @@ class Templates:
         return True
 
 
+_Taking = Callable[[Any], tuple[Any, ...]]
+
+
 @dataclass(slots=True)
 class _Form:
     """Spans with the same keys and types: which of their values are constants, which numbers."""
 
+    keys: tuple[str, ...]
     constant: tuple[str, ...]
     scalars: tuple[str, ...]
     integers: tuple[str, ...]
@@ -103,30 +109,31 @@ class _Form:
     seen: dict[str, set[Any]] = field(default_factory=dict)
     templates: dict[tuple[Any, ...], _Template] = field(default_factory=dict)
     texts: dict[tuple[str, Any], Encoded] = field(default_factory=dict)
-    constants_of: Callable[[Any], tuple[Any, ...]] = field(init=False)
-    scalars_of: Callable[[Any], tuple[Any, ...]] = field(init=False)
-    lists_of: Callable[[Any], tuple[Any, ...]] = field(init=False)
+    constants_of: _Taking = field(init=False)
+    lists_of: _Taking = field(init=False)
+    arrays_of: _Taking = field(init=False)
+    scalars_of: _Taking = field(init=False)
+    integers_of: _Taking = field(init=False)
 
     def __post_init__(self) -> None:
-        self.constants_of, self.scalars_of = getter(self.constant), getter(self.scalars)
-        self.lists_of = getter(self.lists)
+        self.constants_of, self.lists_of, self.arrays_of, self.scalars_of, self.integers_of = (
+            getter(list(map(self.keys.index, some)))
+            for some in (self.constant, self.lists, self.arrays, self.scalars, self.integers)
+        )
 
-    def read(self, attributes: Mapping[str, Any]) -> tuple[tuple[Any, ...], list[float]] | None:
-        """The key of the template of these attributes and their numbers; None where none can be."""
-        numbers: list[float] = []
-        lengths = []
-        for key in self.arrays:
-            array = attributes[key]
-            numbers += array
-            lengths.append(len(array))
-        if self.arrays and (set(map(type, numbers)) != _FLOATS or 0 in lengths):
+    def read(self, values: tuple[Any, ...]) -> tuple[tuple[Any, ...], list[float]] | None:
+        """The key of the template for these values and their numbers; None where none can be."""
+        arrays = self.arrays_of(values)
+        numbers = list(itertools.chain.from_iterable(arrays))
+        lengths = tuple(map(len, arrays))
+        if arrays and (set(map(type, numbers)) != _FLOATS or 0 in lengths):
             return None
-        numbers += self.scalars_of(attributes)
-        for key in self.integers:
-            if not -_EXACT <= attributes[key] <= _EXACT:
+        numbers += self.scalars_of(values)
+        for integer in self.integers_of(values):
+            if not -_EXACT <= integer <= _EXACT:
                 return None
-        texts = map(tuple, self.lists_of(attributes))
-        return (*self.constants_of(attributes), *texts, *lengths), numbers
+        texts = tuple(map(tuple, self.lists_of(values)))
+        return self.constants_of(values) + texts + lengths, numbers
 
     def text(self, key: str, value: Any) -> Encoded:
         """One attribute that varies, kept if it is text."""
@@ -168,6 +175,7 @@ def _form(attributes: Mapping[str, Any]) -> _Form | None:
         key for key, kind in kinds.items() if kind is list and _is_text(tuple(attributes[key]))
     }
     return _Form(
+        keys=tuple(kinds),
         constant=tuple(key for key, kind in kinds.items() if kind in _CONSTANT),
         scalars=tuple(key for key, kind in kinds.items() if kind in (float, int)),
         integers=tuple(key for key, kind in kinds.items() if kind is int),
@@ -189,13 +197,14 @@ class _Template:
     ) -> Encoded:
         """The bytes of these attributes."""
         slots = [attribute(key, attributes[key]) for key in form.integers]
-        varied = [form.text(key, attributes[key]) for key in form.varied]
-        if varied:
-            slots += [text.fields for text in varied]
+        texts: list[bytes] = []
+        for key in form.varied:
+            text = form.text(key, attributes[key])
+            slots.append(text.fields)
+            texts.append(text.content)
         fields = self.fields.filled(numbers, slots)
         if not digested:
             return Encoded(fields, b"")
-        texts = [text.content for text in varied]
         return Encoded(fields, self.content.filled(_canonical(numbers), texts))
 
 

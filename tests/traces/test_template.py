@@ -97,6 +97,14 @@ def test_values_that_no_span_can_carry_are_refused_by_a_template_too() -> None:
                 templates.encode({"x": text})
 
 
+@given(st.lists(TYPED, min_size=1, max_size=3))
+def test_where_nothing_is_digested_the_fields_are_the_same(spans: list[dict[str, Any]]) -> None:
+    templates = Templates(digested=False)
+    for _ in range(4):
+        for attributes in spans:
+            assert templates.encode(attributes).fields == encode_plainly(attributes).fields
+
+
 def test_a_zero_has_no_sign_in_the_content_and_its_own_on_the_wire() -> None:
     templates = Templates()
     odd = [-0.0, math.nan, -math.nan, math.inf, 5e-324]

@@ -147,8 +147,13 @@ class Journal:
             return
         head = self._head
         seq = head.seq + 1
-        fields += self._chain_id + wire.attribute(CHAIN_SEQ, seq)
-        fields += self._prev + head.link.hex().encode()
+        place = (
+            self._chain_id,
+            wire.attribute(CHAIN_SEQ, seq),
+            self._prev,
+            head.link.hex().encode(),
+        )
+        fields = b"".join((fields, *place))
         span = wire.framed_span(*ids, name, times, fields, linked, failed)
         digest = span_digest(ids.trace_id, ids.span_id, name, *times, content)
         self._spool.append(Frame(priority, seq, digest, span))
