@@ -107,7 +107,7 @@ def killed(base: Path, kills: int, *, sends: bool) -> dict[str, object]:
 
 def power_lost(base: Path, losses: int) -> dict[str, object]:
     """Lose power after a random time, at a random rate: what no fsync covered is cut or garbled."""
-    lost = beyond = unnamed = altered = cut_off = 0
+    lost = beyond = unnamed = altered = with_holes = 0
     longest = 0.0
     synced: dict[str, int] = {}
     with _watched_fsync(synced) as gate:
@@ -125,8 +125,10 @@ def power_lost(base: Path, losses: int) -> dict[str, object]:
             beyond += sum(item.important or died - item.at_s > WINDOW_S for item in gone)
             longest = max([longest, *(died - item.at_s for item in gone)])
             last = max(kept, default=-1)
-            unnamed += not named or named[-1].after_seq != last
-            cut_off += any(item.seq < last for item in gone)
+            holes = {item.seq for item in gone if item.seq < last}
+            told = {n for one in named for a, b in one.missing for n in range(a, b + 1)}
+            unnamed += not named or named[-1].after_seq != last or told != holes
+            with_holes += bool(holes)
             if number % 10 == 9:
                 _say(f"power loss: {number + 1} of {losses}, {lost:,} frames lost in all")
     return {
@@ -134,7 +136,7 @@ def power_lost(base: Path, losses: int) -> dict[str, object]:
         "power_longest_window_s": round(longest, 2),
         "power_beyond_window": beyond,
         "power_altered_lost": altered,
-        "power_holes_lost": cut_off,
+        "power_with_holes": with_holes,
         "power_unnamed": unnamed,
     }
 
@@ -361,7 +363,7 @@ def _append_for(
     spool = Spool(folder / "live", limit_bytes=1 << 30)
     spool.begin(envelope({"device.id": "dev"}), "chain")
     until = time.monotonic() + seconds
-    pause, share = CHANCE.choice([0.0, 0.0002, 0.005]), CHANCE.choice([0.0, 0.001, 0.01])
+    pause, share = CHANCE.choice([0.0002, 0.001, 0.01]), CHANCE.choice([0.0, 0.001, 0.01])
     while time.monotonic() < until:
         seq = len(out)
         important = CHANCE.random() < share

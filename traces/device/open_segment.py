@@ -61,7 +61,7 @@ class OpenSegment:
     def finish(self, at: segments.Stamp, folder: Path) -> tuple[Path, int]:
         """Seal, sync and move into `folder`; returns path and size there.
 
-        Raises OSError, and may be called again then.
+        The name there is durable once both folders are synced. Raises OSError, and may be called again.
         """
         if not self._seal_bytes:
             seal = segments.encode_seal(at)
@@ -76,8 +76,6 @@ class OpenSegment:
             self.path.replace(path)
             self._moved = True
             os.close(self._descriptor)
-        disk.sync_folder(folder)
-        disk.sync_folder(self.path.parent)
         return path, self.size + self._seal_bytes
 
     def discard(self) -> None:
