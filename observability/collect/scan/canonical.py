@@ -149,12 +149,12 @@ def _items(buf: Any, pos: int, end: int, out: Any, at: int) -> int:
 
 
 @compiled
-def _bits(value: int) -> int:
+def _bits(value: int) -> Any:
     return np.float64(value).view(np.int64)
 
 
 @compiled
-def _double(bits: int, out: Any, at: int) -> int:
+def _double(bits: Any, out: Any, at: int) -> int:
     """Every NaN of one pattern, and every zero."""
     magnitude = bits & _MANTISSA
     if magnitude > _INFINITY_BITS:

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numba.core.config
+
+_config: Any = numba.core.config
 
 
 @functools.cache
@@ -34,7 +37,7 @@ def compiled(function: Any) -> Any:
     made = numba.njit(nogil=True)(function)
     folder = cache_folder()
     if folder is not None:
-        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+        before, _config.CACHE_DIR = _config.CACHE_DIR, str(folder)
         made.enable_caching()
-        numba.config.CACHE_DIR = before
+        _config.CACHE_DIR = before
     return made

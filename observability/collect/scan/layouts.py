@@ -68,7 +68,7 @@ def _numbered(buf: Any, attributes: Any, places: Any) -> tuple[Any, Any]:
 
 
 @compiled
-def _mixed(buf: Any, attributes: Any, places: Any) -> int:
+def _mixed(buf: Any, attributes: Any, places: Any) -> Any:
     """A hash of what usually tells layouts apart: their length and some of their bytes."""
     mixed = np.uint64(14695981039346656037)
     for column in range(len(places)):

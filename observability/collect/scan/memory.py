@@ -11,6 +11,7 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+_intrinsic: Any = intrinsic
 _BYTES = ir.IntType(8).as_pointer()
 
 
@@ -18,7 +19,7 @@ def _pointers(builder: Any, addresses: Any) -> list[Any]:
     return [builder.inttoptr(address, _BYTES) for address in addresses]
 
 
-@intrinsic
+@_intrinsic
 def compare_memory(_context: Any, _left: Any, _right: Any, _length: Any) -> Any:
     """Negative, zero or positive as the bytes at one address sort before, with or after the other's."""
 
@@ -32,7 +33,7 @@ def compare_memory(_context: Any, _left: Any, _right: Any, _length: Any) -> Any:
     return types.int64(types.int64, types.int64, types.int64), generate
 
 
-@intrinsic
+@_intrinsic
 def copy_memory(_context: Any, _to: Any, _source: Any, _length: Any) -> Any:
     """Copy bytes from one address to another; they must not overlap."""
 
@@ -44,7 +45,7 @@ def copy_memory(_context: Any, _to: Any, _source: Any, _length: Any) -> Any:
     return types.int64(types.int64, types.int64, types.int64), generate
 
 
-@intrinsic
+@_intrinsic
 def load_integer(_context: Any, _address: Any) -> Any:
     """The little-endian 64-bit integer at an address."""
 
@@ -55,7 +56,7 @@ def load_integer(_context: Any, _address: Any) -> Any:
     return types.int64(types.int64), generate
 
 
-@intrinsic
+@_intrinsic
 def store_big_endian(_context: Any, _address: Any, _value: Any) -> Any:
     """Put a 64-bit integer to an address, its highest byte first; returns it as it was."""
 

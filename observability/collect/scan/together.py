@@ -70,7 +70,7 @@ def decode_together(bodies: Sequence[Body], stamp: Stamp, limits: Limits) -> Dec
         decoding.add(decision_tables(scanned, chosen, bodies, stamp))
         order.insert(0, (scanned.body_of[chosen] << _ORDER) + chosen)
     decoding.add(_tables(left))
-    if left and "decisions" in decoding.parts:
+    if len(decoding.parts.get("decisions", ())) > 1:
         in_order = pa.array(np.argsort(np.concatenate(order), kind="stable"))
         decoding.parts["decisions"] = [pa.concat_tables(decoding.parts["decisions"]).take(in_order)]
     return decoding
@@ -151,10 +151,9 @@ def _read(
 
     Raises InvalidPayload or TooManySpans where nothing of it may be stored.
     """
-    if scanned.whole[number]:
-        places = np.flatnonzero((scanned.body_of == number) & ~scanned.plain)
-        groups = _left_over(scanned, places)
-    if not scanned.whole[number] or groups is None:
+    places = np.flatnonzero((scanned.body_of == number) & ~scanned.plain)
+    groups = _left_over(scanned, places) if scanned.whole[number] else None
+    if groups is None:
         scanned.plain[scanned.body_of == number] = False
         groups = read_groups(body, limits)
         places = np.arange(sum(len(group.spans) for group in groups))

@@ -15,7 +15,7 @@ from observability.collect.scan.memory import compare_memory, load_integer
 
 
 @compiled
-def varint(buf: Any, pos: int, end: int) -> tuple[int, int]:
+def varint(buf: Any, pos: int, end: int) -> tuple[Any, Any]:
     """The 64 bits of a varint and where it ends; -1 where it is malformed."""
     value = np.int64(0)
     shift = np.int64(0)
@@ -32,7 +32,7 @@ def varint(buf: Any, pos: int, end: int) -> tuple[int, int]:
 
 
 @compiled
-def content(buf: Any, pos: int, end: int) -> tuple[int, int]:
+def content(buf: Any, pos: int, end: int) -> tuple[Any, Any]:
     """Where a length-delimited content starts and stops, from its length on; (-1, -1) where malformed."""
     length, start = varint(buf, pos, end)
     if start < 0 or length < 0 or length > end - start:
@@ -41,7 +41,7 @@ def content(buf: Any, pos: int, end: int) -> tuple[int, int]:
 
 
 @compiled
-def fixed(buf: Any, pos: int, size: int) -> int:
+def fixed(buf: Any, pos: int, size: int) -> Any:
     """The little-endian integer of so many bytes, at most 8, as 64 bits."""
     if size == 8:
         return load_integer(buf.ctypes.data + pos)
