@@ -15,6 +15,7 @@ from typing import Literal
 import polars as pl
 
 from observability.store.read_fleet import Fleet
+from observability.store.read_habits import ActsOtherwise, acting_otherwise, passing_all
 
 SILENT_INTERVALS = 10
 """A device is silent after this many of its own mean intervals without a decision,"""
@@ -30,7 +31,7 @@ GATES_LISTED = 3
 NAMED = 6
 """Silent devices that a reason names at most."""
 
-Kind = Literal["silent", "model", "reject", "conflict", "gate"]
+Kind = Literal["silent", "model", "reject", "conflict", "version", "limit", "person", "gate"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,9 @@ def concerns(fleet: Fleet, now: datetime, *, recorded: bool) -> tuple[Concern, .
         *_models(fleet.strange_models),
         *_rejects(fleet.rejects),
         *_conflicts(fleet.conflicts),
+        *map(_version, acting_otherwise(fleet.versions)),
+        *_limits(fleet.limits),
+        *_people(fleet.people),
         *_gates(fleet.gates),
     )
     return tuple(sorted(found, key=lambda concern: not concern.wrong))
@@ -153,6 +157,53 @@ def _conflicts(count: int) -> list[Concern]:
         return []
     reason = "the same id came again with other content; the first is shown"
     return [Concern("conflict", _of(count, "conflicting span"), reason, wrong=True)]
+
+
+def _version(one: ActsOtherwise) -> Concern:
+    more = one.factor > 1
+    factor = one.factor if more else 1 / one.factor if one.factor else math.inf
+    often = f"{factor:,.1f} times as {'often' if more else 'rarely'}"
+    here, before = one.acted / one.decisions, one.acted_before / one.decisions_before
+    return Concern(
+        "version",
+        f"Version {one.model} recommends {one.action} {often}",
+        f"{here:.1%} of {one.decisions:,} decisions; with the versions before {before:.1%} of "
+        f"{one.decisions_before:,} on the same devices; so on {one.agreeing} of {one.devices}",
+        wrong=False,
+        filters={"model": one.model},
+    )
+
+
+def _limits(limits: pl.DataFrame) -> list[Concern]:
+    """Rules with another limit on the smaller part of the fleet; what all devices have is a policy."""
+    found = [
+        Concern(
+            "limit",
+            f"Gate {row['gate']} has another limit on {_of(row['devices'], 'device')}",
+            f"{row['limit']:g} instead of {row['usual']:g}, {row['first_at']:%Y-%m-%d %H:%M} to "
+            f"{row['last_at']:%Y-%m-%d %H:%M} UTC: {row['blocked']:,} of {row['judged']:,} blocked",
+            wrong=False,
+            filters={"gate": row["gate"]},
+        )
+        for row in limits.iter_rows(named=True)
+        if 2 * row["devices"] < row["all_devices"]
+    ]
+    return found[-GATES_LISTED:]
+
+
+def _people(people: pl.DataFrame) -> list[Concern]:
+    return [
+        Concern(
+            "person",
+            f"{one.person} passes everything at {one.gate}",
+            f"{one.run:,} of {one.run:,} since {one.since:%Y-%m-%d %H:%M} UTC, each within about "
+            f"{one.answer_s:,.1f} s; otherwise {one.others_passed / one.others_judged:.0%} of "
+            f"{one.others_judged:,} are passed there, after {one.others_answer_s:,.0f} s (medians)",
+            wrong=False,
+            filters={"gate": one.gate},
+        )
+        for one in passing_all(people)
+    ]
 
 
 def _gates(gates: pl.DataFrame) -> list[Concern]:

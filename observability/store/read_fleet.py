@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import duckdb
 import polars as pl
 
 from observability.store.read import Window, frame, one
+
+PEOPLE_LOOK_BACK = timedelta(days=14)
+"""How long before the window a person's verdicts count."""
 
 _TOTALS = """
 WITH chosen AS (
@@ -61,6 +64,69 @@ GROUP BY gate.name
 ORDER BY blocked DESC, gate
 """
 
+_LIMITS = """
+WITH judged AS (
+    SELECT decision_type, asked.name AS gate, asked."input" || ' ' || asked.operator AS rule,
+        asked."limit" AS "limit", count(*) AS judged,
+        count(DISTINCT device_id) AS devices, count(*) FILTER (asked.verdict = 'block') AS blocked,
+        min(decided_at) AS first_at, max(decided_at) AS last_at
+    FROM (
+        SELECT decision_type, device_id, decided_at, unnest(gates) AS asked
+        FROM decisions
+        WHERE ($start IS NULL OR decided_at >= $start) AND ($end IS NULL OR decided_at < $end)
+    )
+    WHERE asked.kind = 'rule' AND isfinite(asked."limit")
+    GROUP BY GROUPING SETS ((decision_type, gate, rule), (decision_type, gate, rule, "limit"))
+), usual AS (
+    SELECT decision_type, gate, rule, max(devices) AS all_devices, arg_max("limit", judged) AS usual
+    FROM judged
+    GROUP BY decision_type, gate, rule
+    HAVING count("limit") > 1
+)
+SELECT gate, "limit", usual, devices, all_devices, judged, blocked, first_at, last_at
+FROM judged JOIN usual USING (decision_type, gate, rule)
+WHERE "limit" <> usual
+ORDER BY first_at, gate
+"""
+
+_PEOPLE = """
+WITH asked AS (
+    SELECT decided_at, gate.name AS gate, gate.verdict = 'pass' AS passed,
+        (end_unix_nano - start_unix_nano) / 1e9 AS answer_s,
+        coalesce(context['operator'], context['enduser.pseudo.id'], context['enduser.id']) AS person
+    FROM (
+        SELECT decided_at, start_unix_nano, end_unix_nano, context,
+            unnest(list_filter(gates, lambda g: g.kind = 'human')) AS gate
+        FROM decisions
+        WHERE ($back IS NULL OR decided_at >= $back) AND ($end IS NULL OR decided_at < $end)
+    )
+    WHERE gate.verdict <> 'defer'
+), marked AS (
+    SELECT *, decided_at > max(decided_at) FILTER (NOT passed) OVER one AS since_block
+    FROM asked
+    WHERE person IS NOT NULL
+    WINDOW one AS (PARTITION BY gate, person)
+), runs AS (
+    SELECT * EXCLUDE (since_block), coalesce(since_block, passed) AS in_run FROM marked
+)
+SELECT gate, person, count(*) AS judged, count(*) FILTER (passed) AS passed,
+    count(*) FILTER (in_run) AS run, min(decided_at) FILTER (in_run) AS run_since,
+    median(answer_s) FILTER (in_run) AS run_answer_s, median(answer_s) AS answer_s,
+    $start IS NULL OR max(decided_at) >= $start AS chosen
+FROM runs
+GROUP BY gate, person
+ORDER BY gate, person
+"""
+
+_VERSIONS = """
+SELECT decision_type, model_name, model_version, device_id, recommendation,
+    count(*) AS decisions, min(decided_at) AS first_at,
+    count(*) FILTER ($start IS NULL OR decided_at >= $start) AS chosen
+FROM decisions
+WHERE ($end IS NULL OR decided_at < $end) AND recommendation IS NOT NULL
+GROUP BY ALL
+"""
+
 _REJECTS = """
 SELECT reason, count(*) AS rejected, count(DISTINCT nullif(device_id, '')) AS devices,
     max(received_at) AS newest_received_at
@@ -108,6 +174,12 @@ class Fleet:
 
     `devices`: device_id, last_decided_at, decisions, blocked, last_action, last_disposition,
     last_decision_id, last_model, mean_interval_s, decisions_ever. `gates`: gate, judged, blocked.
+    `limits` that differ from a rule's most frequent one, in the unit of its input: gate, limit, usual,
+    devices (of all_devices that it judged), judged, blocked, first_at, last_at.
+    `people` at human gates, over the window and 14 days before: gate, person, judged,
+    passed, run (passes since the last verdict that was none), run_since, run_answer_s, answer_s (medians),
+    chosen (judged in the window). `versions`, over all time before the window's end: decision_type,
+    model_name, model_version, device_id, recommendation, decisions, first_at, chosen (of the window).
     `rejects`: reason, rejected, devices, newest_received_at. `strange_models`, whose artifact is
     not registered: model, model_digest, decisions, devices, other_digest.
     """
@@ -115,6 +187,9 @@ class Fleet:
     totals: Totals
     devices: pl.DataFrame
     gates: pl.DataFrame
+    limits: pl.DataFrame
+    people: pl.DataFrame
+    versions: pl.DataFrame
     rejects: pl.DataFrame
     conflicts: int
     strange_models: pl.DataFrame
@@ -127,7 +202,14 @@ def fleet(con: duckdb.DuckDBPyConnection, window: Window) -> Fleet:
         totals=Totals(**one(con, _TOTALS, chosen)),
         devices=frame(con, _DEVICES, chosen),
         gates=frame(con, _GATES, chosen),
+        limits=frame(con, _LIMITS, chosen),
+        people=frame(con, _PEOPLE, {**chosen, "back": _look_back(window)}),
+        versions=frame(con, _VERSIONS, chosen),
         rejects=frame(con, _REJECTS, chosen),
         conflicts=one(con, _CONFLICTS, chosen)["conflicts"],
         strange_models=frame(con, _STRANGE_MODELS, chosen),
     )
+
+
+def _look_back(window: Window) -> datetime | None:
+    return window.start and window.start - PEOPLE_LOOK_BACK

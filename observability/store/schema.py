@@ -21,6 +21,7 @@ from traces.errors import StoreError
 KEYS: dict[str, tuple[str, ...]] = {
     "decisions": ("device_id", "decision_id"),
     "outcomes": ("device_id", "trace_id", "span_id"),
+    "reviews": ("device_id", "trace_id", "span_id"),
     "spans": ("device_id", "trace_id", "span_id"),
     "layouts": ("layout_id",),
     "resources": ("resource_id",),
@@ -31,14 +32,36 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 """What makes a row of each table the same row; the writer stores it once."""
 
-CONTENT = ("decisions", "outcomes", "spans")
+CONTENT = ("decisions", "outcomes", "reviews", "spans")
 """Tables whose rows carry a digest: the same key with another digest is a conflict."""
+
+_BY_DAY = (
+    "ALTER TABLE {} SET PARTITIONED BY (year(received_at), month(received_at), day(received_at))"
+)
 
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: (
         "ALTER TABLE decisions ADD COLUMN chain_id VARCHAR",
         "ALTER TABLE decisions ADD COLUMN seq BIGINT",
         "ALTER TABLE decisions ADD COLUMN prev BLOB",
+        "CREATE TABLE reviews (device_id VARCHAR, trace_id VARCHAR, span_id VARCHAR, decision_id "
+        "VARCHAR, gate VARCHAR, verdict VARCHAR, reviewer VARCHAR, reason VARCHAR, action "
+        "VARCHAR, reviewed_at TIMESTAMPTZ, received_at TIMESTAMPTZ, start_unix_nano BIGINT, "
+        "end_unix_nano BIGINT, digest BLOB, origin VARCHAR, identity VARCHAR, resource_id "
+        "VARCHAR, rest BLOB)",
+        _BY_DAY.format("reviews"),
+        """
+        CREATE VIEW decisions_final AS
+            SELECT d.device_id, d.decision_id, d.decision_type, d.decided_at, d.received_at,
+                d.recommendation, d.score, d.action, d.disposition, r.gate AS review_gate,
+                r.verdict AS review_verdict, r.reviewer, r.reason AS review_reason, r.reviewed_at,
+                coalesce(r.action, d.action) AS final_action
+            FROM decisions AS d LEFT JOIN (
+                FROM reviews
+                QUALIFY row_number() OVER (
+                    PARTITION BY device_id, decision_id ORDER BY reviewed_at DESC, span_id) = 1
+            ) AS r USING (device_id, decision_id)
+        """,
     ),
 }
 """Statements that take a store from the version before to the version that is the key."""
@@ -84,9 +107,7 @@ def create_tables(con: duckdb.DuckDBPyConnection, clock: str) -> None:
         [["schema_version", str(SCHEMA_VERSION)], ["clock", clock]],
     )
     for name in PARTITIONED:
-        con.execute(
-            f"ALTER TABLE {name} SET PARTITIONED BY (year(received_at), month(received_at), day(received_at))"
-        )
+        con.execute(_BY_DAY.format(name))
     con.execute("COMMIT")
 
 

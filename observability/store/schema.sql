@@ -77,6 +77,27 @@ CREATE TABLE outcomes (
     rest BLOB                         -- the OTLP Span less ids and times
 );
 
+CREATE TABLE reviews (
+    device_id VARCHAR,
+    trace_id VARCHAR,                 -- of the review's own span
+    span_id VARCHAR,
+    decision_id VARCHAR,              -- the decision that it is about
+    gate VARCHAR,                     -- the gate that asked a person
+    verdict VARCHAR,                  -- pass, block, modify; defer = passed on
+    reviewer VARCHAR,                 -- who said so
+    reason VARCHAR,                   -- empty: none given
+    action VARCHAR,                   -- what the device then did; NULL = not known
+    reviewed_at TIMESTAMPTZ,          -- end of the span, UTC
+    received_at TIMESTAMPTZ,
+    start_unix_nano BIGINT,
+    end_unix_nano BIGINT,
+    digest BLOB,
+    origin VARCHAR,
+    identity VARCHAR,
+    resource_id VARCHAR,
+    rest BLOB                         -- the OTLP Span less ids and times
+);
+
 CREATE TABLE spans (
     device_id VARCHAR,                -- empty: the resource names no device
     trace_id VARCHAR,
@@ -105,7 +126,7 @@ CREATE TABLE rejects (
 CREATE TABLE conflicts (
     device_id VARCHAR,
     span_key VARCHAR,                 -- <trace id>-<span id> that is stored already
-    kind VARCHAR,                     -- decisions, outcomes, spans: where it is stored
+    kind VARCHAR,                     -- decisions, outcomes, reviews, spans: where it is stored
     digest BLOB,                      -- of the other content
     raw BLOB,                         -- the other content as OTLP Span, at most 64 KiB
     received_at TIMESTAMPTZ
@@ -143,3 +164,14 @@ CREATE VIEW gates AS
 CREATE VIEW context AS
     SELECT device_id, decision_id, decision_type, decided_at, received_at, entry.key AS name, entry.value AS value
     FROM (SELECT *, unnest(map_entries(context)) AS entry FROM decisions);
+
+CREATE VIEW decisions_final AS
+    SELECT d.device_id, d.decision_id, d.decision_type, d.decided_at, d.received_at,
+        d.recommendation, d.score, d.action, d.disposition, r.gate AS review_gate,
+        r.verdict AS review_verdict, r.reviewer, r.reason AS review_reason, r.reviewed_at,
+        coalesce(r.action, d.action) AS final_action
+    FROM decisions AS d LEFT JOIN (
+        FROM reviews
+        QUALIFY row_number() OVER (
+            PARTITION BY device_id, decision_id ORDER BY reviewed_at DESC, span_id) = 1
+    ) AS r USING (device_id, decision_id);
