@@ -15,6 +15,8 @@ from typing import Any
 import numba
 import numba.core.config
 
+import traces
+
 _config: Any = numba.core.config
 
 
@@ -22,7 +24,8 @@ _config: Any = numba.core.config
 def cache_folder() -> Path | None:
     """Where compiled code is kept; None where it cannot be, and each start has to compile."""
     here = Path(__file__).resolve().parent
-    sources = [source.read_bytes() for source in sorted(here.glob("*.py"))]
+    names = Path(traces.__file__).parent  # compiled code has the registry's names in it
+    sources = [each.read_bytes() for top in (here, names) for each in sorted(top.glob("*.py"))]
     # Numba also tells what it kept apart by where its source lies.
     content = hashlib.sha256(b"".join([*sources, str(here).encode()])).hexdigest()[:16]
     try:
