@@ -6,7 +6,7 @@ Owns how a store comes to be and moves forward. No other file runs DDL, but for 
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -77,11 +77,14 @@ def arrow_schemas() -> Mapping[str, pa.Schema]:
 
 
 def arrow_table(
-    name: str, rows: Iterable[Mapping[str, Any]], received_at: datetime | None = None
+    name: str,
+    rows: Iterable[Mapping[str, Any]],
+    received_at: datetime | Sequence[datetime] | None = None,
 ) -> pa.Table:
     """Rows as an Arrow table of the named table's form.
 
-    Without `received_at` (UTC) the table has no such column: the writer stamps it.
+    `received_at` (UTC) is that of all rows or of each; without, the table has no such column and the
+    writer stamps it.
     """
     rows = list(rows)
     fields = [field for field in arrow_schemas()[name] if field.name != "received_at"]
@@ -89,8 +92,9 @@ def arrow_table(
     table = pa.Table.from_arrays(columns, schema=pa.schema(fields))
     if received_at is None:
         return table
-    stamp = pa.array([received_at] * len(rows), pa.timestamp("us", "UTC"))
-    return table.append_column("received_at", stamp)
+    if isinstance(received_at, datetime):
+        received_at = [received_at] * len(rows)
+    return table.append_column("received_at", pa.array(received_at, pa.timestamp("us", "UTC")))
 
 
 def create_tables(con: duckdb.DuckDBPyConnection, clock: str) -> None:

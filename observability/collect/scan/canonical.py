@@ -22,6 +22,7 @@ from observability.collect.scan.attributes import (
     VALUE,
 )
 from observability.collect.scan.compiled import compiled
+from observability.collect.scan.memory import copy_memory, store_big_endian
 from observability.collect.scan.spans import (
     ENDED,
     FIRST,
@@ -148,12 +149,12 @@ def _items(buf: Any, pos: int, end: int, out: Any, at: int) -> int:
 
 
 @compiled
-def _bits(value: int) -> int:
+def _bits(value: int) -> Any:
     return np.float64(value).view(np.int64)
 
 
 @compiled
-def _double(bits: int, out: Any, at: int) -> int:
+def _double(bits: Any, out: Any, at: int) -> int:
     """Every NaN of one pattern, and every zero."""
     magnitude = bits & _MANTISSA
     if magnitude > _INFINITY_BITS:
@@ -172,6 +173,9 @@ def _text(buf: Any, start: int, length: int, out: Any, at: int) -> int:
 
 @compiled
 def _big_endian(value: int, size: int, out: Any, at: int) -> int:
+    if size == 8:
+        store_big_endian(out.ctypes.data + at, np.int64(value))
+        return at + 8
     for index in range(size):
         out[at + index] = (np.int64(value) >> np.int64(8 * (size - 1 - index))) & 255
     return at + size
@@ -189,6 +193,5 @@ def _varint(value: int, out: Any, at: int) -> int:
 
 @compiled
 def _copy(source: Any, start: int, length: int, out: Any, at: int) -> int:
-    for index in range(length):
-        out[at + index] = source[start + index]
+    copy_memory(out.ctypes.data + at, source.ctypes.data + start, length)
     return at + length

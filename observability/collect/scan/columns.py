@@ -134,7 +134,7 @@ def _text_lists(scanned: Scanned, kind: pa.ListType, places: np.ndarray) -> pa.A
 
 
 def _fixed_width(kind: pa.DataType, data: np.ndarray, width: int) -> pa.Array:
-    return from_bounds(kind, np.arange(0, len(data) + 1, width, np.int32), data)
+    return from_bounds(kind, np.arange(0, len(data) + 1, width), data)
 
 
 @compiled

@@ -13,13 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import numba
+import numba.core.config
+
+import traces
+
+_config: Any = numba.core.config
 
 
 @functools.cache
 def cache_folder() -> Path | None:
     """Where compiled code is kept; None where it cannot be, and each start has to compile."""
     here = Path(__file__).resolve().parent
-    sources = [source.read_bytes() for source in sorted(here.glob("*.py"))]
+    names = Path(traces.__file__).parent  # compiled code has the registry's names in it
+    sources = [each.read_bytes() for top in (here, names) for each in sorted(top.glob("*.py"))]
     # Numba also tells what it kept apart by where its source lies.
     content = hashlib.sha256(b"".join([*sources, str(here).encode()])).hexdigest()[:16]
     try:
@@ -36,7 +42,7 @@ def compiled(function: Any) -> Any:
     made = numba.njit(nogil=True)(function)
     folder = cache_folder()
     if folder is not None:
-        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+        before, _config.CACHE_DIR = _config.CACHE_DIR, str(folder)
         made.enable_caching()
-        numba.config.CACHE_DIR = before
+        _config.CACHE_DIR = before
     return made

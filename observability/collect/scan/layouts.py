@@ -22,15 +22,15 @@ def layouts_of(scanned: Scanned, chosen: np.ndarray) -> tuple[list[Row | None], 
     """Layouts, None for one that names an input twice, and which of them each chosen span has."""
     buf, attributes = scanned.buf, scanned.attributes
     places = np.ascontiguousarray(scanned.slots[np.ix_(chosen, _STATED_BY)])
-    runs = _runs(buf, attributes, places)
+    numbers, heads = _numbered(buf, attributes, places)
     found: list[Row | None] = []
-    for head in np.flatnonzero(np.diff(runs, prepend=-1)):
+    for head in heads.tolist():
         stated = (
             buf[attributes[place, VALUE] : attributes[place, AFTER]].tobytes() if place else b""
             for place in places[head]
         )
         found.append(_layout(*stated))
-    return found, runs
+    return found, numbers
 
 
 @functools.lru_cache(maxsize=4096)
@@ -45,14 +45,45 @@ def _layout(decision_type: bytes, inputs: bytes, categoricals: bytes) -> Row | N
 
 
 @compiled
-def _runs(buf: Any, attributes: Any, places: Any) -> Any:
-    """Numbers that grow by one where the layout differs from that of the span before."""
-    runs = np.zeros(len(places), np.int32)
-    for index in range(1, len(places)):
-        runs[index] = runs[index - 1]
-        for column in range(places.shape[1]):
-            left, right = attributes[places[index - 1, column]], attributes[places[index, column]]
-            length = left[AFTER] - left[AT]
-            if right[AFTER] - right[AT] != length or not same(buf, left[AT], right[AT], length):
-                runs[index] = runs[index - 1] + 1
-    return runs
+def _numbered(buf: Any, attributes: Any, places: Any) -> tuple[Any, Any]:
+    """A number for each span, the same where type and names are; and the first span of each number."""
+    size = 16
+    while size < 2 * len(places):
+        size *= 2
+    table = np.full(size, -1, np.int32)
+    numbers, heads = np.empty(len(places), np.int32), np.empty(len(places), np.int32)
+    count = 0
+    for index in range(len(places)):
+        slot = _mixed(buf, attributes, places[index]) & (size - 1)
+        while table[slot] >= 0 and not _are_same(
+            buf, attributes, places[heads[table[slot]]], places[index]
+        ):
+            slot = (slot + 1) & (size - 1)
+        if table[slot] < 0:
+            table[slot] = count
+            heads[count] = index
+            count += 1
+        numbers[index] = table[slot]
+    return numbers, heads[:count]
+
+
+@compiled
+def _mixed(buf: Any, attributes: Any, places: Any) -> Any:
+    """A hash of what usually tells layouts apart: their length and some of their bytes."""
+    mixed = np.uint64(14695981039346656037)
+    for column in range(len(places)):
+        first, stop = attributes[places[column], AT], attributes[places[column], AFTER]
+        mixed = (mixed ^ np.uint64(stop - first)) * np.uint64(1099511628211)
+        for at in range(first, stop, 1 + (stop - first) // 16):
+            mixed = (mixed ^ np.uint64(buf[at])) * np.uint64(1099511628211)
+    return np.int64(mixed >> np.uint64(1))
+
+
+@compiled
+def _are_same(buf: Any, attributes: Any, left: Any, right: Any) -> bool:
+    for column in range(len(left)):
+        one, other = attributes[left[column]], attributes[right[column]]
+        length = one[AFTER] - one[AT]
+        if other[AFTER] - other[AT] != length or not same(buf, one[AT], other[AT], length):
+            return False
+    return True

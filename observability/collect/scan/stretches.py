@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from observability.collect.scan.attributes import AFTER, ITEMS, KIND, VALUE
 from observability.collect.scan.compiled import compiled
+from observability.collect.scan.memory import copy_memory
 from observability.collect.scan.names import INTEGER, NUMBER_LIST
 from observability.collect.scan.wire import content, fixed, varint
 
@@ -56,9 +57,9 @@ def gathered(buf: Any, starts: Any, lengths: Any) -> tuple[Any, Any]:
         bounds[index + 1] = bounds[index] + lengths[index]
     data = np.empty(bounds[-1], np.uint8)
     for index in range(len(starts)):
-        at, start = bounds[index], starts[index]
-        for byte in range(lengths[index]):
-            data[at + byte] = buf[start + byte]
+        copy_memory(
+            data.ctypes.data + bounds[index], buf.ctypes.data + starts[index], lengths[index]
+        )
     return bounds, data
 
 

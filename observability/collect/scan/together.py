@@ -7,6 +7,7 @@ decode.py, which is what decoding means. Both give the same rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
@@ -40,6 +41,8 @@ from observability.collect.scan.outline import (
 from observability.collect.scan.scanned import Scanned
 from observability.collect.scan.spans import read_spans
 from observability.collect.scan.tables import decision_tables
+from observability.store.records import Row
+from observability.store.schema import arrow_table
 from traces.errors import InvalidPayload
 from traces.otlp import SpanGroup, decode_protobuf
 
@@ -51,7 +54,7 @@ def decode_together(bodies: Sequence[Body], stamp: Stamp, limits: Limits) -> Dec
     decoding = Decoding([Accepted()] * len(bodies))
     scanned = _scan(bodies, limits)
     order: list[np.ndarray] = []
-    left: list[dict[str, pa.Table]] = []
+    left: list[tuple[Decoded, datetime]] = []
     for number in _unread(scanned):
         try:
             decoded, places = _read(scanned, bodies[number], number, stamp, limits)
@@ -60,18 +63,28 @@ def decode_together(bodies: Sequence[Body], stamp: Stamp, limits: Limits) -> Dec
             scanned.plain[scanned.body_of == number] = False
             continue
         decoding.answers[number] = answer_to(decoded.reasons)
-        left.append(decoded.batch(bodies[number].received_at))
+        left.append((decoded, bodies[number].received_at))
         order.append((np.int64(number) << _ORDER) + places)
     chosen = np.flatnonzero(scanned.plain)
     if len(chosen):
         decoding.add(decision_tables(scanned, chosen, bodies, stamp))
         order.insert(0, (scanned.body_of[chosen] << _ORDER) + chosen)
-    for tables in left:
-        decoding.add(tables)
-    if left and "decisions" in decoding.parts:
+    decoding.add(_tables(left))
+    if len(decoding.parts.get("decisions", ())) > 1:
         in_order = pa.array(np.argsort(np.concatenate(order), kind="stable"))
         decoding.parts["decisions"] = [pa.concat_tables(decoding.parts["decisions"]).take(in_order)]
     return decoding
+
+
+def _tables(left: Sequence[tuple[Decoded, datetime]]) -> dict[str, pa.Table]:
+    """The rows of many bodies, each with its received_at."""
+    rows: dict[str, list[Row]] = {}
+    received: dict[str, list[datetime]] = {}
+    for decoded, received_at in left:
+        for name, own in decoded.rows.items():
+            rows.setdefault(name, []).extend(own)
+            received.setdefault(name, []).extend([received_at] * len(own))
+    return {name: arrow_table(name, own, received[name]) for name, own in rows.items()}
 
 
 def _scan(bodies: Sequence[Body], limits: Limits) -> Scanned:
@@ -138,10 +151,9 @@ def _read(
 
     Raises InvalidPayload or TooManySpans where nothing of it may be stored.
     """
-    if scanned.whole[number]:
-        places = np.flatnonzero((scanned.body_of == number) & ~scanned.plain)
-        groups = _left_over(scanned, places)
-    if not scanned.whole[number] or groups is None:
+    places = np.flatnonzero((scanned.body_of == number) & ~scanned.plain)
+    groups = _left_over(scanned, places) if scanned.whole[number] else None
+    if groups is None:
         scanned.plain[scanned.body_of == number] = False
         groups = read_groups(body, limits)
         places = np.arange(sum(len(group.spans) for group in groups))

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from observability.collect.scan.compiled import compiled
+from observability.collect.scan.memory import compare_memory, load_integer
 
 
 @compiled
-def varint(buf: Any, pos: int, end: int) -> tuple[int, int]:
+def varint(buf: Any, pos: int, end: int) -> tuple[Any, Any]:
     """The 64 bits of a varint and where it ends; -1 where it is malformed."""
     value = np.int64(0)
     shift = np.int64(0)
@@ -31,7 +32,7 @@ def varint(buf: Any, pos: int, end: int) -> tuple[int, int]:
 
 
 @compiled
-def content(buf: Any, pos: int, end: int) -> tuple[int, int]:
+def content(buf: Any, pos: int, end: int) -> tuple[Any, Any]:
     """Where a length-delimited content starts and stops, from its length on; (-1, -1) where malformed."""
     length, start = varint(buf, pos, end)
     if start < 0 or length < 0 or length > end - start:
@@ -40,8 +41,10 @@ def content(buf: Any, pos: int, end: int) -> tuple[int, int]:
 
 
 @compiled
-def fixed(buf: Any, pos: int, size: int) -> int:
+def fixed(buf: Any, pos: int, size: int) -> Any:
     """The little-endian integer of so many bytes, at most 8, as 64 bits."""
+    if size == 8:
+        return load_integer(buf.ctypes.data + pos)
     value = np.int64(0)
     for index in range(size):
         value |= np.int64(buf[pos + index]) << np.int64(8 * index)
@@ -85,18 +88,17 @@ def _sequence(buf: Any, pos: int, stop: int) -> int:
 @compiled
 def same(buf: Any, left: int, right: int, length: int) -> bool:
     """Whether two stretches of one buffer hold the same bytes."""
-    for index in range(length):
-        if buf[left + index] != buf[right + index]:
-            return False
-    return True
+    start = buf.ctypes.data
+    return compare_memory(start + left, start + right, length) == 0
 
 
 @compiled
 def order(buf: Any, left: int, left_length: int, right: int, right_length: int) -> int:
     """Negative, zero or positive as the left text sorts before, with or after the right."""
-    for index in range(min(left_length, right_length)):
-        if buf[left + index] != buf[right + index]:
-            return np.int64(buf[left + index]) - np.int64(buf[right + index])
+    start = buf.ctypes.data
+    differs = compare_memory(start + left, start + right, min(left_length, right_length))
+    if differs != 0:
+        return differs
     return left_length - right_length
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import struct
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -163,6 +164,20 @@ def test_numbers_as_other_sdks_write_them_are_scanned() -> None:
     done, count = both(protobuf_body(group([sent])))
     assert count == 1
     assert done.tables()["decisions"]["inputs"].to_pylist() == [[91.0, 1.5, -3.0]]
+
+
+@pytest.mark.parametrize(
+    "bits", [0x7FF8000000000001, 0xFFF8000000000000, 0x7FF0000000000001], ids=hex
+)
+def test_a_nan_is_a_nan_whatever_its_bits(bits: int) -> None:
+    """Some machines set other bits than others; the digest may not tell them apart."""
+    nan = struct.pack("<Q", bits)
+    usual = struct.pack("<d", float("nan"))
+    sent = protobuf_body(group([rich_span()]))
+    assert sent.count(usual) >= 2
+    done, count = both(sent.replace(usual, nan), sent)
+    assert count == 2
+    assert len(set(done.tables()["decisions"]["digest"].to_pylist())) == 1
 
 
 ODD_WIRE: dict[str, Callable[[bytes], bytes]] = {
