@@ -157,7 +157,7 @@ def decode_decision(attributes: Mapping[str, Any]) -> Decision:
         disposition=cast(
             "Disposition", one_of(DISPOSITIONS, DISPOSITION, left.pop(DISPOSITION, None))
         ),
-        chain=_take_chain(left),
+        chain=take_chain(left),
         clock=_take_clock(left),
         context=_take_context(left),
         extra=left,
@@ -267,7 +267,7 @@ def _take_recommendation(left: Attributes) -> Recommendation | None:
     return Recommendation(take_text(left, RECOMMENDED), score, threshold)
 
 
-def _take_chain(left: Attributes) -> ChainPosition | None:
+def take_chain(left: Attributes) -> ChainPosition | None:
     """The position that all three attributes state; else they stay: no reason to refuse a decision."""
     chain_id, seq, prev = (left.get(name) for name in (CHAIN_ID, CHAIN_SEQ, CHAIN_PREV))
     if not (isinstance(chain_id, str) and chain_id and isinstance(prev, str)):

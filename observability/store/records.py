@@ -103,6 +103,7 @@ def outcome_row(span: Span, content: Content) -> Row:
         "value": outcome.value,
         "source": outcome.source,
         "observed_at": _instant(outcome.observed_unix_nano),
+        **_chain_columns(_position(content)),
         "rest": _rest(span),
     }
 
@@ -115,6 +116,7 @@ def span_row(span: Span, content: Content) -> Row:
         "parent_span_id": span.parent_span_id.hex(),
         "name": span.name,
         "attributes": [(name, _text(value)) for name, value in content.values.items()],
+        **_chain_columns(_position(content)),
         "rest": _rest(span),
     }
 
@@ -216,6 +218,12 @@ def device_id(envelope: ResourceSpans) -> str:
 def span_key(span: Span) -> str:
     """`<32 hex trace id>-<16 hex span id>`."""
     return f"{span.trace_id.hex()}-{span.span_id.hex()}"
+
+
+def _position(content: Content) -> ChainPosition | None:
+    if codec.CHAIN_ID not in content.values:
+        return None
+    return codec.take_chain(dict(content.values))
 
 
 def _chain_columns(chain: ChainPosition | None) -> Row:

@@ -26,6 +26,15 @@ KEYS: dict[str, tuple[str, ...]] = {
     "resources": ("resource_id",),
     "rejects": ("reject_id",),
     "conflicts": ("device_id", "span_key", "digest"),
+    "chain_events": (
+        "device_id",
+        "chain_id",
+        "kind",
+        "seq_from",
+        "seq_to",
+        "digest",
+        "received_at",
+    ),
     "models": ("name", "version", "digest"),
     "model_references": ("name", "version", "digest", "reference_id"),
 }
@@ -34,11 +43,37 @@ KEYS: dict[str, tuple[str, ...]] = {
 CONTENT = ("decisions", "outcomes", "spans")
 """Tables whose rows carry a digest: the same key with another digest is a conflict."""
 
+
+def _statements() -> list[str]:
+    text = (Path(__file__).parent / "schema.sql").read_text()
+    return [statement for statement in text.split(";\n") if statement.strip()]
+
+
+def _made(*names: str) -> tuple[str, ...]:
+    """The statements that make these tables and views."""
+    wanted = [(f"CREATE TABLE {name} ", f"CREATE VIEW {name} ") for name in names]
+    found = (statement.lstrip() for statement in _statements())
+    return tuple(one for one in found if one.startswith(tuple(sum(wanted, ()))))
+
+
+def _partitioned(name: str) -> str:
+    by = "year(received_at), month(received_at), day(received_at)"
+    return f"ALTER TABLE {name} SET PARTITIONED BY ({by})"
+
+
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: (
         "ALTER TABLE decisions ADD COLUMN chain_id VARCHAR",
         "ALTER TABLE decisions ADD COLUMN seq BIGINT",
         "ALTER TABLE decisions ADD COLUMN prev BLOB",
+        "ALTER TABLE outcomes ADD COLUMN chain_id VARCHAR",
+        "ALTER TABLE outcomes ADD COLUMN seq BIGINT",
+        "ALTER TABLE outcomes ADD COLUMN prev BLOB",
+        "ALTER TABLE spans ADD COLUMN chain_id VARCHAR",
+        "ALTER TABLE spans ADD COLUMN seq BIGINT",
+        "ALTER TABLE spans ADD COLUMN prev BLOB",
+        *_made("chain_events", "chain_gaps", "chain_ranges", "chain_status"),
+        _partitioned("chain_events"),
     ),
 }
 """Statements that take a store from the version before to the version that is the key."""
@@ -80,9 +115,7 @@ def create_tables(con: duckdb.DuckDBPyConnection, clock: str) -> None:
         [["schema_version", str(SCHEMA_VERSION)], ["clock", clock]],
     )
     for name in PARTITIONED:
-        con.execute(
-            f"ALTER TABLE {name} SET PARTITIONED BY (year(received_at), month(received_at), day(received_at))"
-        )
+        con.execute(_partitioned(name))
     con.execute("COMMIT")
 
 
@@ -115,8 +148,3 @@ def schema_version(con: duckdb.DuckDBPyConnection) -> int:
     """The schema version that the catalog states."""
     row = con.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
     return int(row[0]) if row else 0
-
-
-def _statements() -> list[str]:
-    text = (Path(__file__).parent / "schema.sql").read_text()
-    return [statement for statement in text.split(";\n") if statement.strip()]

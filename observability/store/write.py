@@ -24,6 +24,7 @@ import pyarrow as pa
 
 from observability.store import lake, schema
 from observability.store.durable import TableFiles, fsync, fsync_below
+from observability.store.ledger import Ledger
 from observability.store.refused import conflict_row
 from observability.store.seen import Seen
 from observability.store.views import replace_views
@@ -31,6 +32,9 @@ from traces.device.clock import Clock, RecordedClock, SystemClock
 from traces.errors import StoreError, first_line
 
 Batch = Mapping[str, pa.Table]
+Conflict = tuple[str, dict[str, Any]]
+"""A table and the row that it holds with other content."""
+_STAMP = pa.timestamp("us", "UTC")
 _RECURRING = {"layouts", "resources"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -70,6 +74,7 @@ class Writer:
             fsync(store)
             fsync(store.resolve().parent)
             self.con = self._open("recorded" if isinstance(clock, RecordedClock) else "system")
+            self.chains = Ledger(self.con)
             self.clock = clock or self._own_clock()
         except BaseException:
             self._lock.close()
@@ -90,7 +95,11 @@ class Writer:
             hashes: dict[str, np.ndarray] = {}
             with self._transaction():
                 unknown = {name: self._unknown(name, table) for name, table in batch.items()}
-                self._insert(unknown, receipt, hashes)
+                entry = self.chains.enter(*self._insert(unknown, receipt, hashes))
+                if entry is not None and (events := entry.table()) is not None:
+                    self._insert_rows("chain_events", events)
+            if entry is not None:
+                self.chains.take(entry)
             for name, new in hashes.items():
                 self._seen[name].add(new)
             for name in _RECURRING & batch.keys():
@@ -182,8 +191,12 @@ class Writer:
             return SystemClock()
         return RecordedClock(_nanoseconds(lake.now(self.con)))
 
-    def _insert(self, batch: Batch, receipt: Receipt, hashes: dict[str, np.ndarray]) -> None:
-        conflicts: list[tuple[str, dict[str, Any]]] = []
+    def _insert(
+        self, batch: Batch, receipt: Receipt, hashes: dict[str, np.ndarray]
+    ) -> tuple[dict[str, pa.Table], list[Conflict]]:
+        """Insert what is new and return it, and what conflicts with what is stored."""
+        conflicts: list[Conflict] = []
+        stored: dict[str, pa.Table] = {}
         for name, table in batch.items():
             if not table.num_rows:
                 continue
@@ -193,17 +206,21 @@ class Writer:
             else:
                 fresh = self._fresh(name, table, receipt, conflicts)
             if fresh.num_rows:
-                self._insert_rows(name, fresh)
+                stored[name] = self._insert_rows(name, fresh)
                 receipt.stored[name] = fresh.num_rows
                 if name == "layouts":
                     replace_views(self.con, set(fresh["decision_type"].to_pylist()))
         if conflicts:
             receipt.conflicts = len(conflicts)
+            conflicts = [
+                (n, {**row, "received_at": row.get("received_at") or self.now()})
+                for n, row in conflicts
+            ]
             rows = [conflict_row(name, self._with_names(row)) for name, row in conflicts]
-            received = [row.get("received_at") or self.now() for _, row in conflicts]
             table = schema.arrow_table("conflicts", rows)
-            stamp = pa.array(received, pa.timestamp("us", "UTC"))
+            stamp = pa.array([row["received_at"] for _, row in conflicts], _STAMP)
             self._insert({"conflicts": table.append_column("received_at", stamp)}, Receipt(), {})
+        return stored, conflicts
 
     def _unknown(self, name: str, table: pa.Table) -> pa.Table:
         """Without the rows that nearly every batch repeats and that are known to be stored."""
@@ -225,7 +242,7 @@ class Writer:
         name: str,
         table: pa.Table,
         receipt: Receipt,
-        conflicts: list[tuple[str, dict[str, Any]]],
+        conflicts: list[Conflict],
     ) -> pa.Table:
         """The rows of `incoming` whose key is neither stored nor earlier in the batch."""
         keys = schema.KEYS[name]
@@ -255,15 +272,17 @@ class Writer:
         ).fetchone()
         return {**row, "names": found[0], "categorical_names": found[1]} if found else row
 
-    def _insert_rows(self, name: str, table: pa.Table) -> None:
+    def _insert_rows(self, name: str, table: pa.Table) -> pa.Table:
+        """Insert the rows, stamped with `now` where they have no received_at, and return them so."""
         if "received_at" not in table.column_names:
-            stamp = pa.array([self.now()] * table.num_rows, pa.timestamp("us", "UTC"))
+            stamp = pa.array([self.now()] * table.num_rows, _STAMP)
             table = table.append_column("received_at", stamp)
         folders = self._files.folders(name, table["received_at"].unique().to_pylist())
         self.con.register("incoming", table)
         self.con.execute(f"INSERT INTO {name} BY NAME FROM incoming")
         self.con.unregister("incoming")
         self._files.sync(folders)
+        return table
 
 
 def _take_lock(store: Path) -> Any:
