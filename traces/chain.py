@@ -11,7 +11,7 @@ import struct
 from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
-_DOMAIN = b"decision-digest-v1"
+DOMAIN = b"decision-digest-v1"
 _CHAIN_PREFIX = "decision.chain."
 _EXACT = 2**53
 _NUMBERS = {float, int, type(None)}
@@ -28,7 +28,7 @@ def span_digest(
 ) -> bytes:
     """SHA-256 (32 bytes) over ids, name, times and the attributes in canonical form."""
     times = struct.pack(">QQ", start_unix_nano, end_unix_nano)
-    return hashlib.sha256(_DOMAIN + trace_id + span_id + _text(name) + times + content).digest()
+    return hashlib.sha256(DOMAIN + trace_id + span_id + _text(name) + times + content).digest()
 
 
 def canonical_attributes(attributes: Mapping[str, Any]) -> bytes:

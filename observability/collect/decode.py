@@ -36,10 +36,15 @@ _DECISION_MARKS = (codec.TYPE, codec.ACTION, codec.DISPOSITION)
 
 @dataclass(slots=True)
 class Decoded:
-    """Rows by table, and the reason of each rejected span."""
+    """Rows by table, and the reason of each rejected span.
+
+    `decided` are the decisions' places among all spans that were decoded.
+    """
 
     rows: dict[str, list[records.Row]] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
+    decided: list[int] = field(default_factory=list)
+    spans: int = 0
 
     def add(self, table: str, row: records.Row) -> None:
         """Put a row to its table."""
@@ -74,10 +79,11 @@ def _decode_group(
 ) -> None:
     device = ""
     try:
-        resource = _resource(group.envelope, limits)
+        resource = checked_resource(group.envelope, limits)
     except InvalidSpan as error:
         for span in group.spans:
             _reject(decoded, device, str(error), span.SerializeToString())
+        decoded.spans += len(group.spans)
     else:
         decoded.add("resources", resource)
         device = resource["device_id"]
@@ -87,11 +93,13 @@ def _decode_group(
                 _decode_span(decoded, layouts, span, stamp, limits)
             except InvalidSpan as error:
                 _reject(decoded, device, str(error), span.SerializeToString())
+            decoded.spans += 1
     for unread in group.unread:
         _reject(decoded, device, unread.reason, unread.raw)
 
 
-def _resource(envelope: ResourceSpans, limits: Limits) -> records.Row:
+def checked_resource(envelope: ResourceSpans, limits: Limits) -> records.Row:
+    """The row of `resources` for an envelope. Raises InvalidSpan where it is over a limit or has a NUL."""
     return _checked_resource(envelope.SerializeToString(deterministic=True), limits)
 
 
@@ -126,6 +134,7 @@ def _decode_span(
         _require_device(stamp)
         row, layout = records.decision_row(span, content)
         decoded.add("decisions", row | stamp)
+        decoded.decided.append(decoded.spans)
         layouts[layout["layout_id"]] = layout
     elif span.name == OUTCOME_SPAN or codec.LABEL in attributes:
         _require_device(stamp)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict
 from datetime import UTC, datetime
+from typing import Any
 
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
@@ -26,12 +27,20 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from observability.collect.batcher import Batcher, NotDurable, QueueFull
+from observability.collect.bodies import (
+    Accepted,
+    Body,
+    Decoding,
+    TooManySpans,
+    answer_to,
+    check_spans,
+)
+from observability.collect.clock import sighting
 from observability.collect.decode import decode
 from observability.collect.limits import Limits
 from observability.store.append import unpack
-from observability.store.write import Batch, Receipt, Writer
+from observability.store.write import Batch, Writer
 from traces.errors import InvalidPayload, StoreError
-from traces.otlp import SpanGroup, decode_protobuf
 from traces.otlp_json import decode_json
 
 TRACES_PATH = "/v1/traces"
@@ -40,10 +49,6 @@ RECEIVED_AT = "Whence-Received-At"
 UNVERIFIED = "unverified"
 _log = logging.getLogger("whence.collect")
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
-_DECODERS: dict[str, Callable[[bytes], list[SpanGroup]]] = {
-    _PROTOBUF: decode_protobuf,
-    _JSON: decode_json,
-}
 _LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -75,13 +80,17 @@ class Receiver:
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         try:
             _check_host(request)
-            if content_type not in _DECODERS:
+            if content_type not in (_PROTOBUF, _JSON):
                 raise _Refused(
                     415, f"found content type {content_type!r}; expected {_PROTOBUF} or {_JSON}"
                 )
             received_at = self._received_at(request)
+            began_ns = self._writer.clock.monotonic_ns()
             body = await self._body(request, self._limits.body_bytes)
-            return await self._store(body, content_type, received_at)
+            took_us = (self._writer.clock.monotonic_ns() - began_ns) // 1000
+            clock = sighting(request.headers, received_at, took_us)
+            accepted = await self._store(Body(body, received_at, clock), content_type)
+            return _accepted(accepted, content_type)
         except _Refused as refusal:
             return self._answer(refusal, content_type)
         except ClientDisconnect:
@@ -94,7 +103,9 @@ class Receiver:
             self._check_token(request)
             body = await self._body(request, self._limits.message_bytes)
             batch = await asyncio.to_thread(unpack, body, self._writer.now())
-            receipt = await asyncio.wrap_future(self._submit(batch, len(body)))
+            receipt = await asyncio.wrap_future(
+                self._queued(self._batcher.submit, batch, len(body))
+            )
         except _Refused as refusal:
             return self._answer(refusal, _JSON)
         except ClientDisconnect:
@@ -117,30 +128,27 @@ class Receiver:
             return self._answer(_Refused(409, str(error)), _JSON)
         return Response("{}", media_type=_JSON)
 
-    async def _store(self, body: bytes, content_type: str, received_at: datetime) -> Response:
+    async def _store(self, body: Body, content_type: str) -> Accepted:
         try:
-            groups = await asyncio.to_thread(_DECODERS[content_type], body)
-        except InvalidPayload as error:
-            raise _Refused(400, str(error)) from error
-        spans = sum(len(group.spans) + len(group.unread) for group in groups)
-        if spans > self._limits.spans_per_request:
-            raise _Refused(
-                413, f"found more than {self._limits.spans_per_request} spans in one request"
-            )
-        decoded = await asyncio.to_thread(
-            decode, groups, origin="otlp", identity=UNVERIFIED, limits=self._limits
-        )
-        if decoded.rows:
-            batch = await asyncio.to_thread(decoded.batch, received_at)
-            try:
-                await asyncio.wrap_future(self._submit(batch, len(body)))
-            except NotDurable as error:
-                raise _Refused(503, str(error), retry_after=5) from error
-        answer = ExportTraceServiceResponse()
-        if decoded.reasons:
-            answer.partial_success.rejected_spans = len(decoded.reasons)
-            answer.partial_success.error_message = decoded.reasons[0]
-        return _response(answer, content_type, 200)
+            if content_type == _PROTOBUF:
+                return await asyncio.wrap_future(self._queued(self._batcher.submit_body, body))
+            batch, answer = await asyncio.to_thread(self._decoded_json, body)
+            if batch:
+                await asyncio.wrap_future(self._queued(self._batcher.submit, batch, len(body.data)))
+        except NotDurable as error:
+            raise _Refused(503, str(error), retry_after=5) from error
+        except (InvalidPayload, TooManySpans) as error:
+            raise _Refused(400 if isinstance(error, InvalidPayload) else 413, str(error)) from error
+        return answer
+
+    def _decoded_json(self, body: Body) -> tuple[Batch, Accepted]:
+        groups = decode_json(body.data)
+        check_spans(groups, self._limits)
+        decoded = decode(groups, origin="otlp", identity=UNVERIFIED, limits=self._limits)
+        decoding = Decoding([answer_to(decoded.reasons)])
+        decoding.add(decoded.batch(body.received_at))
+        decoding.correct([body], self._writer.chains.last_before)
+        return decoding.tables(), answer_to(decoded.reasons)
 
     def _received_at(self, request: Request) -> datetime:
         given = request.headers.get(RECEIVED_AT)
@@ -158,9 +166,9 @@ class Receiver:
         if not hmac.compare_digest(given.encode(), self._token.encode()):
             raise _Refused(401, "found no valid token; expected that of writer.json")
 
-    def _submit(self, batch: Batch, size: int) -> Future[Receipt]:
+    def _queued(self, submit: Callable[..., Future[Any]], *given: Any) -> Future[Any]:
         try:
-            return self._batcher.submit(batch, size)
+            return submit(*given)
         except QueueFull as error:
             raise _Refused(503, str(error), retry_after=1) from error
 
@@ -229,6 +237,14 @@ def _check_host(request: Request) -> None:
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
     if name.lower() not in _LOOPBACK_HOSTS:
         raise _Refused(403, f"found host {host!r}; expected a loopback address")
+
+
+def _accepted(accepted: Accepted, content_type: str) -> Response:
+    answer = ExportTraceServiceResponse()
+    if accepted.rejected:
+        answer.partial_success.rejected_spans = accepted.rejected
+        answer.partial_success.error_message = accepted.reason
+    return _response(answer, content_type, 200)
 
 
 def _response(message: Message, content_type: str, status: int) -> Response:

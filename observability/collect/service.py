@@ -13,6 +13,7 @@ from starlette.routing import Route
 from observability.collect.batcher import Batcher
 from observability.collect.limits import Limits
 from observability.collect.receiver import CLOCK_PATH, TRACES_PATH, Receiver
+from observability.collect.scan.warmth import begin_to_warm_up
 from observability.store.append import APPEND_PATH
 from observability.store.write import Writer
 from traces.device.clock import Clock
@@ -46,7 +47,8 @@ class Service:
         Raises StoreError where the store cannot be written.
         """
         with Writer(self._store, self._clock) as writer:
-            batcher = Batcher(writer, self._limits.queue_bytes)
+            begin_to_warm_up()
+            batcher = Batcher(writer, self._limits.queue_bytes, limits=self._limits)
             self._receiver = Receiver(batcher, writer, writer.publish(self._url), self._limits)
             try:
                 yield

@@ -95,9 +95,10 @@ def read_tombstone(attributes: Mapping[str, Any]) -> Tombstone | None:
     if not 0 <= seq_from <= seq_to:
         return None
     digests = attributes.get("decision.tombstone.digests")
-    whole = isinstance(digests, bytes) and len(digests) == _DIGEST * (seq_to - seq_from + 1)
+    kept = digests if isinstance(digests, bytes) else b""
+    whole = len(kept) == _DIGEST * (seq_to - seq_from + 1)
     reason = _text(attributes.get("decision.tombstone.reason"))
-    return Tombstone(chain_id, seq_from, seq_to, digests if whole else b"", reason)
+    return Tombstone(chain_id, seq_from, seq_to, kept if whole else b"", reason)
 
 
 def _fault(said: Mapping[str, Any], public: bytes, message: bytes) -> str:

@@ -19,7 +19,7 @@ from observability.store.account import Account, Event, event
 from observability.store.checkpoints import Checkpoint
 from observability.store.numbered import ChainRows, Said, chain_rows, said
 from observability.store.ranges import shared
-from observability.store.read_ledger import Books, open_books, strangers
+from observability.store.read_ledger import open_books, strangers
 from observability.store.schema import arrow_table
 from observability.store.trust import Keys, handed_on, judge, pinned
 
@@ -50,12 +50,11 @@ class Entry:
 
 
 class Ledger:
-    """The accounts of the chains that `con` has stored; read from it when first asked."""
+    """The accounts of the chains that `con` has stored."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
         self._con = con
-        self._books = Books()
-        self._opened = False
+        self._books = open_books(con)
 
     def enter(
         self, stored: Mapping[str, pa.Table], conflicts: Iterable[tuple[str, Mapping[str, Any]]]
@@ -69,8 +68,6 @@ class Ledger:
         forked = [row for _, row in conflicts if row.get("chain_id") is not None]
         if not rows and not spoken and not forked:
             return None
-        if not self._opened:
-            self._books, self._opened = open_books(self._con), True
         entry = Entry()
         for row in rows:
             self._arrive(entry, row)

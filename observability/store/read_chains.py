@@ -125,7 +125,8 @@ def place(
         return None
     found = one(con, _PLACE, {"device": device_id, "chain": chain.chain_id, "seq": chain.seq})
     standings: tuple[Standing, ...] = ("forked", "verified", "broken")
-    return Place(chain, next((name for name in standings if found[name]), "not signed yet"))
+    standing: Standing = "not signed yet"
+    return Place(chain, next((name for name in standings if found[name]), standing))
 
 
 def completed(con: duckdb.DuckDBPyConnection, blocks: pl.DataFrame) -> pl.DataFrame:

@@ -78,6 +78,8 @@ class Books:
 def open_books(con: duckdb.DuckDBPyConnection) -> Books:
     """The books as the stored events tell them."""
     books = Books()
+    if con.execute("SELECT count(*) FROM chain_events").fetchone() == (0,):
+        return books
     for *key, kind, low, high in con.execute(_RANGES).fetchall():
         old = _account(books, key)
         books.accounts[old[0]] = replace(

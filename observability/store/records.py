@@ -86,7 +86,7 @@ def decision_row(span: Span, content: Content) -> tuple[Row, Row]:
         "gates": [
             dict(zip(_GATE_FIELDS, _GATE_VALUES(gate), strict=True)) for gate in decision.gates
         ],
-        "context": [(name, _text(value)) for name, value in decision.context.items()],
+        "context": [(name, as_text(value)) for name, value in decision.context.items()],
         **_chain_columns(decision.chain),
         "rest": _rest(span),
     }, layout
@@ -115,7 +115,7 @@ def span_row(span: Span, content: Content) -> Row:
         **_span_columns(span, content),
         "parent_span_id": span.parent_span_id.hex(),
         "name": span.name,
-        "attributes": [(name, _text(value)) for name, value in content.values.items()],
+        "attributes": [(name, as_text(value)) for name, value in content.values.items()],
         **_chain_columns(_position(content)),
         "rest": _rest(span),
     }
@@ -129,7 +129,7 @@ def resource_row(envelope: ResourceSpans) -> Row:
     return {
         "resource_id": sha256_id(data),
         "device_id": device_id(envelope),
-        "attributes": [(name, _text(value)) for name, value in attributes.items()],
+        "attributes": [(name, as_text(value)) for name, value in attributes.items()],
         "scope_name": scope.name,
         "scope_version": scope.version,
         "envelope": data,
@@ -293,7 +293,7 @@ def _instant(unix_nano: int) -> datetime:
     return _EPOCH + timedelta(microseconds=unix_nano // 1000)
 
 
-def _text(value: Any) -> str:
+def as_text(value: Any) -> str:
     """A value as text, as OpenTelemetry asks of what is not OTLP: JSON, bytes in base64."""
     if isinstance(value, bytes):
         return base64.b64encode(value).decode()
@@ -301,7 +301,7 @@ def _text(value: Any) -> str:
         return value
     if type(value) is int or (type(value) is float and math.isfinite(value)):
         return repr(value)
-    return json.dumps(value, ensure_ascii=False, default=_text)
+    return json.dumps(value, ensure_ascii=False, default=as_text)
 
 
 def sha256_id(data: bytes) -> str:

@@ -1,0 +1,40 @@
+"""How the scan's functions are compiled: without the interpreter's lock, and kept on disk for the next start.
+
+Numba looks at one file to see whether what it kept is still good, and these functions call each other
+across files; so what is kept lies in a folder named by the content of all of them.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import numba
+
+
+@functools.cache
+def cache_folder() -> Path | None:
+    """Where compiled code is kept; None where it cannot be, and each start has to compile."""
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    content = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+    try:
+        given = os.environ.get("NUMBA_CACHE_DIR")
+        folder = (Path(given) if given else Path.home() / ".cache" / "whence" / "numba") / content
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):
+        return None
+    return folder if os.access(folder, os.W_OK) else None
+
+
+def compiled(function: Any) -> Any:
+    """Compile a function when it is first called."""
+    made = numba.njit(nogil=True)(function)
+    folder = cache_folder()
+    if folder is not None:
+        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(folder)
+        made.enable_caching()
+        numba.config.CACHE_DIR = before
+    return made
