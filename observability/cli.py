@@ -13,8 +13,13 @@ from traces.errors import WhenceError, WrongUse
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Exit status 0 is ok, 1 a check that failed, 2 wrong use or bad input."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if given[:1] == ["device"]:
+        from traces.device.cli import main as on_the_device
+
+        return on_the_device(given[1:])
     try:
-        parsed = _parser().parse_args(arguments)
+        parsed = _parser().parse_args(given)
         module = importlib.import_module(f"observability.commands.{parsed.module}")
         return module.run(parsed)
     except WhenceError as error:
@@ -42,6 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     _serving(commands)
     _moving(commands)
     _asking(commands)
+    commands.add_parser("device", help="keys and status, on the device itself")
     return parser
 
 

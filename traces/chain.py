@@ -1,6 +1,7 @@
-"""The canonical digest of a span's content: equal for equal content, however it was encoded.
+"""The canonical digest of a span's content, equal for equal content, and the chain of such digests.
 
-Intermediaries re-encode protobuf and JSON, so the digest is taken of values, never of wire bytes.
+Intermediaries re-encode protobuf and JSON, so the digest is taken of values, never of wire bytes. Each
+link of a chain is over its number, the link before and a digest: none can be left out or altered.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ import hashlib
 import math
 import struct
 from collections.abc import Mapping, Sequence, Sized
-from typing import Any
+from typing import Any, NamedTuple
 
 DOMAIN = b"decision-digest-v1"
+CHAIN_DOMAIN = b"chain-v1"
 _CHAIN_PREFIX = "decision.chain."
+CHAIN_ID = _CHAIN_PREFIX + "id"
+CHAIN_SEQ = _CHAIN_PREFIX + "seq"
+CHAIN_PREV = _CHAIN_PREFIX + "prev"
 _EXACT = 2**53
 _NUMBERS = {float, int, type(None)}
 _NAN = b"d" + struct.pack(">d", math.nan)
@@ -31,6 +36,27 @@ def span_digest(
     return hashlib.sha256(DOMAIN + trace_id + span_id + _text(name) + times + content).digest()
 
 
+class ChainHead(NamedTuple):
+    """A chain up to a span: that span's number and the link there (32 bytes).
+
+    >>> first = ChainHead("c").next(bytes(32))
+    >>> first.seq, first.link == ChainHead("c").next(bytes(32)).link
+    (0, True)
+    """
+
+    chain_id: str
+    seq: int = -1
+    link: bytes = bytes(32)
+
+    def next(self, digest: bytes) -> ChainHead:
+        """The chain with one more span, whose canonical digest is given."""
+        seq = self.seq + 1
+        data = b"".join(
+            (CHAIN_DOMAIN, self.chain_id.encode(), seq.to_bytes(8, "big"), self.link, digest)
+        )
+        return ChainHead(self.chain_id, seq, hashlib.sha256(data).digest())
+
+
 def canonical_attributes(attributes: Mapping[str, Any]) -> bytes:
     """Attributes sorted and type-tagged, without `decision.chain.*`.
 
@@ -47,7 +73,12 @@ def canonical_attribute(key: str, value: Any) -> bytes:
 
 def joined(parts: Mapping[str, bytes]) -> bytes:
     """Canonical attributes by name as those of a span."""
-    return b"".join(parts[key] for key in sorted(parts) if not key.startswith(_CHAIN_PREFIX))
+    return b"".join([parts[key] for key in filter(is_content, sorted(parts))])
+
+
+def is_content(key: str) -> bool:
+    """Whether an attribute counts: the chain says where a span stands, and not what happened."""
+    return not key.startswith(_CHAIN_PREFIX)
 
 
 def canonical(value: Any) -> bytes:

@@ -6,9 +6,11 @@ also takes what other SDKs write for the same thing. No other file spells an att
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Any, cast
 
 from traces.conventions import CONTEXT_PREFIX, INPUT_PREFIX, REUSED_CONTEXT, registered
@@ -82,6 +84,7 @@ SOURCE = registered("decision.outcome.source")
 OBSERVED_AT = registered("decision.outcome.observed_at")
 
 _HEX_64 = re.compile("[0-9a-f]{64}")
+_gate_columns = attrgetter(*GATE_TEXTS, *GATE_NUMBERS)
 _INPUT_MAP = INPUT_PREFIX.removesuffix(".")
 
 
@@ -99,15 +102,15 @@ def encode_decision(decision: Decision) -> Attributes:
         _put(out, THRESHOLD, decision.recommendation.threshold)
     if decision.inputs:
         out[INPUT_NAMES] = list(decision.inputs)
-        out[INPUT_VALUES] = [float(value) for value in decision.inputs.values()]
+        out[INPUT_VALUES] = list(map(float, decision.inputs.values()))
     if decision.categoricals:
         out[CATEGORICAL_NAMES] = list(decision.categoricals)
         out[CATEGORICAL_VALUES] = list(decision.categoricals.values())
     if decision.gates:
-        for field, name in GATE_TEXTS.items():
-            out[name] = [getattr(gate, field) for gate in decision.gates]
-        for field, name in GATE_NUMBERS.items():
-            out[name] = [float(getattr(gate, field)) for gate in decision.gates]
+        columns = zip(*map(_gate_columns, decision.gates), strict=True)
+        out.update(zip(GATE_TEXTS.values(), map(list, columns), strict=False))
+        for name, column in zip(GATE_NUMBERS.values(), columns, strict=True):
+            out[name] = list(map(float, column))
     out[ACTION] = decision.action
     out[DISPOSITION] = decision.disposition
     out.update(encode_circumstances(decision))
@@ -197,6 +200,7 @@ def decode_outcome(attributes: Mapping[str, Any]) -> Outcome:
     )
 
 
+@functools.lru_cache(1024)
 def context_attribute(name: str) -> str:
     """The attribute that carries the context value `name`."""
     return name if name.startswith(REUSED_CONTEXT) else CONTEXT_PREFIX + name
@@ -274,8 +278,7 @@ def take_chain(left: Attributes) -> ChainPosition | None:
         return None
     if type(seq) is not int or seq < 0 or not _HEX_64.fullmatch(prev):
         return None
-    for name in (CHAIN_ID, CHAIN_SEQ, CHAIN_PREV):
-        del left[name]
+    del left[CHAIN_ID], left[CHAIN_SEQ], left[CHAIN_PREV]
     return ChainPosition(chain_id, seq, prev)
 
 

@@ -14,6 +14,7 @@ SCOPE_NAME = "whence"
 
 DECISION_SPAN_PREFIX = "decision "
 OUTCOME_SPAN = "decision.outcome"
+CHECKPOINT_SPAN = "decision.checkpoint"
 DEVICE_ID = "device.id"
 CONTEXT_PREFIX = "decision.context."
 INPUT_PREFIX = "decision.input."
@@ -37,6 +38,14 @@ def _decision(name: str, type_: str, brief: str, *, required: bool = False) -> A
 
 def _outcome(name: str, type_: str, brief: str, *, required: bool = False) -> Attribute:
     return Attribute(f"decision.{name}", type_, "outcome", required, brief)
+
+
+def _checkpoint(name: str, type_: str, brief: str, *, required: bool = False) -> Attribute:
+    return Attribute(f"decision.checkpoint.{name}", type_, "checkpoint", required, brief)
+
+
+def _tombstone(name: str, type_: str, brief: str) -> Attribute:
+    return Attribute(f"decision.tombstone.{name}", type_, "tombstone", True, brief)
 
 
 REGISTRY: tuple[Attribute, ...] = (
@@ -96,6 +105,23 @@ REGISTRY: tuple[Attribute, ...] = (
     _outcome(
         "outcome.observed_at", "int", "When it was seen, nanoseconds since 1970 UTC.", required=True
     ),
+    _checkpoint("seq_from", "int", "The first span that it covers.", required=True),
+    _checkpoint("seq_to", "int", "The last, which is the one before it.", required=True),
+    _checkpoint("head", "string", "The chain's link at seq_to, 64 hex digits.", required=True),
+    _checkpoint("lost", "int[]", "Ranges evicted since the last one: from, to, from, to, ..."),
+    _checkpoint("predecessor", "string", "The chain before, where its state was lost."),
+    _checkpoint("key_id", "string", "SHA-256 of the public key, hex; absent where unsigned."),
+    _checkpoint("public_key", "string", "The Ed25519 public key, 64 hex digits."),
+    _checkpoint("next_public_key", "string", "The key that signs from the next one on."),
+    _checkpoint(
+        "signature", "string", "Ed25519, 128 hex digits; traces/checkpoint.py says of what."
+    ),
+    _tombstone(
+        "seq_from", "int", "The first span that was evicted; decision.chain.id names the chain."
+    ),
+    _tombstone("seq_to", "int", "The last one."),
+    _tombstone("digests", "bytes", "Their digests, 32 bytes each, in order; empty if gone too."),
+    _tombstone("reason", "string", "Why they were evicted."),
 )
 
 NAMES: frozenset[str] = frozenset(attribute.name for attribute in REGISTRY)
@@ -120,7 +146,7 @@ def page() -> str:
         "decision. An outcome is a later span named `decision.outcome` that links to it. Status stays",
         "Unset unless the decision pipeline itself failed: a blocked action is a gate at work, no error.",
     ]
-    for on in ("resource", "decision", "outcome"):
+    for on in ("resource", "decision", "outcome", "checkpoint", "tombstone"):
         lines += [
             "",
             f"## On the {on}",

@@ -7,6 +7,8 @@ WhenceError
 ├── TraceFileError    a file that is not OTLP JSON lines
 ├── StoreError        a folder that is no store, a newer store, a store in use
 ├── ModelError        an artifact that cannot be registered or run
+├── SpoolError        a spool in use, full, unwritable, or of another key
+├── KeyFileError      a device's key that is missing, there already, or no key
 └── SpecError         a replay spec that does not fit its data
 """
 
@@ -50,6 +52,14 @@ class StoreError(WhenceError):
 
 class ModelError(WhenceError):
     """A model artifact that cannot be registered or run."""
+
+
+class SpoolError(WhenceError):
+    """A device's spool that is in use, full, unwritable, or of another key."""
+
+
+class KeyFileError(WhenceError):
+    """A device's key that is missing, there already, or no key."""
 
 
 class SpecError(WhenceError):

@@ -57,7 +57,7 @@ def span_bytes(
         name,
         (started_unix_nano, ended_unix_nano),
         b"".join([attribute(key, value) for key, value in attributes.items()]),
-        _links(links),
+        link_fields(links),
         failed,
     )
 
@@ -93,11 +93,21 @@ def attribute(key: str, value: Any) -> bytes:
     if kind is str:
         kept = _kept.get((key, value))
         return _keep(key, value) if kept is None else kept
-    if kind is list and set(map(type, value)) == _TEXTS:
+    if (kind is tuple or kind is list) and set(map(type, value)) == _TEXTS:
         texts = tuple(value)
         kept = _kept.get((key, texts))
         return _keep(key, texts) if kept is None else kept
+    if kind is int and -_INT64 <= value < _INT64:
+        number = varint(value)
+        return _integer_start(key, len(number)) + number
     return _pair(b"\x4a", key, value)
+
+
+def link_fields(of: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The links of a span, each (trace id, span id)."""
+    return b"".join(
+        [_message(b"\x6a", _field(b"\x0a", trace) + _field(b"\x12", span)) for trace, span in of]
+    )
 
 
 def envelope(resource: Mapping[str, Any]) -> bytes:
@@ -161,6 +171,12 @@ def _key(key: str) -> bytes:
     return _field(b"\x0a", _utf8(key)) + b"\x12"
 
 
+@functools.lru_cache(KEPT)
+def _integer_start(key: str, length: int) -> bytes:
+    """An attribute up to its integer, whose varint has that many bytes."""
+    return _pair(b"\x4a", key, 2 ** (7 * (length - 1)) if length < 10 else -1)[:-length]
+
+
 def _any_value(value: Any) -> bytes:
     match value:
         case float():
@@ -213,12 +229,6 @@ def _times(started: int, ended: int) -> bytes:
         tag + time.to_bytes(8, "little")
         for tag, time in ((b"\x39", started), (b"\x41", ended))
         if time
-    )
-
-
-def _links(of: Iterable[tuple[bytes, bytes]]) -> bytes:
-    return b"".join(
-        [_message(b"\x6a", _field(b"\x0a", trace) + _field(b"\x12", span)) for trace, span in of]
     )
 
 

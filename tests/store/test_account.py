@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from observability.store import pieces
 from observability.store.account import Account, Event, Spans, arrive, declare, newly_verified, sign
-from observability.store.checkpoints import Checkpoint, Tombstone
 from observability.store.pieces import NO_HEAD, link
 from observability.store.ranges import Ranges, joined, missing, shared, size, without
+from observability.store.tombstone import Tombstone
+from traces.checkpoint import Checkpoint
 
 LENGTH = 30
 numbers = st.sets(st.integers(0, LENGTH - 1))
@@ -60,7 +61,7 @@ def take(account: Account, part: Part, signed: set[int]) -> tuple[Account, list[
         spans = Spans(seqs, [HEADS[seq] for seq in seqs], [digest(seq) for seq in seqs])
         account, events = arrive(account, spans)
         for seq in sorted(signed.intersection(seqs)):
-            checkpoint = Checkpoint(0, seq - 1, HEADS[seq], "k", "", (), "", "")
+            checkpoint = Checkpoint(0, seq - 1, HEADS[seq], key_id="k")
             account, more = sign(account, seq, checkpoint)
             events += more
     return account, events + newly_verified(before, account)

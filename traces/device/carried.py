@@ -18,7 +18,7 @@ _AS_IT_IS = {float, bool, bytes, type(None)}
 
 def carried(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes that the SDK and its exporters take as they are."""
-    return {_text(name): _value(value) for name, value in attributes.items()}
+    return {text(name): _value(value) for name, value in attributes.items()}
 
 
 def scalar(value: Any) -> Scalar:
@@ -28,7 +28,7 @@ def scalar(value: Any) -> Scalar:
     ('1180591620717411303424', 'None')
     """
     if isinstance(value, str):
-        return _text(value)
+        return text(value)
     with contextlib.suppress(Exception):
         value = value.item() if hasattr(value, "item") else value
     try:
@@ -36,7 +36,7 @@ def scalar(value: Any) -> Scalar:
             return value
         if isinstance(value, int) and -_INT64 <= value < _INT64:
             return int(value)
-        return _text(str(value))
+        return text(str(value))
     except Exception:
         return f"<{type(value).__name__}>"
 
@@ -51,10 +51,10 @@ def _value(value: Any) -> Any:
             return value
         return [_value(item) for item in value]
     if isinstance(value, Mapping):
-        return {_text(str(name)): _value(item) for name, item in value.items()}
+        return {text(str(name)): _value(item) for name, item in value.items()}
     return scalar(value)
 
 
-def _text(text: str) -> str:
+def text(given: str) -> str:
     """Lone surrogates, as undecodable file names have them, become escapes."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+    return given if given.isascii() else given.encode("utf-8", "backslashreplace").decode()

@@ -7,41 +7,34 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
-from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
-
+from traces import wire
 from traces.codec import encode_decision, encode_outcome
-from traces.conventions import (
-    DECISION_SPAN_PREFIX,
-    DEVICE_ID,
-    OUTCOME_SPAN,
-    SCHEMA_URL,
-    SCHEMA_VERSION,
-    SCOPE_NAME,
-)
+from traces.conventions import DECISION_SPAN_PREFIX, DEVICE_ID, OUTCOME_SPAN
 from traces.decision import Decision, Outcome, Scalar
 from traces.device.carried import carried
 from traces.device.clock import Clock, SystemClock
+from traces.device.frames import Priority
+from traces.device.journal import Journal
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import SpanProcessor
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+    from traces.device.sdk import SdkSpans
+    from traces.device.spool import Spool
 
 _log = logging.getLogger("whence.device")
-_NO_LIMITS = SpanLimits(
-    max_attributes=SpanLimits.UNSET,
-    max_span_attributes=SpanLimits.UNSET,
-    max_attribute_length=SpanLimits.UNSET,
-    max_span_attribute_length=SpanLimits.UNSET,
-)
 
 
 class Recorder:
-    """Turns decisions and outcomes of one device into spans and hands them to an exporter.
+    """Turns decisions and outcomes of one device into spans, into a spool that outlives the process.
 
     `service` is the deciding program; `resource` holds further resource attributes, such as
-    `service.version` (the firmware). Give either an `exporter`, which is batched, or a `processor`.
-    `failures` counts what could not be recorded; each is also logged as `whence.device`.
+    `service.version` (the firmware). With a `spool`, spans are numbered and chained unless `chain` is
+    false, and signed if the spool's folder has a key. Without one, give an `exporter`, which is batched,
+    or a `processor`. `failures` counts what could not be recorded; each is logged as `whence.device`.
     """
 
     def __init__(
@@ -49,23 +42,39 @@ class Recorder:
         *,
         device_id: str,
         service: str,
+        spool: Spool | None = None,
         exporter: SpanExporter | None = None,
         processor: SpanProcessor | None = None,
         resource: Mapping[str, Scalar] | None = None,
         clock: Clock | None = None,
+        chain: bool = True,
     ) -> None:
+        from opentelemetry.sdk.resources import Resource
+
         self.device_id = device_id
         self.clock = clock or SystemClock()
-        self.failures = 0
-        attributes = {"service.name": service, DEVICE_ID: device_id, **(resource or {})}
-        self._provider = TracerProvider(
-            resource=Resource.create(carried(attributes)), sampler=ALWAYS_ON, span_limits=_NO_LIMITS
+        self.resource = Resource.create(
+            carried({"service.name": service, DEVICE_ID: device_id, **(resource or {})})
         )
-        if processor is None and exporter is not None:
-            processor = BatchSpanProcessor(exporter)
-        if processor is not None:
-            self._provider.add_span_processor(processor)
-        self._tracer = self._provider.get_tracer(SCOPE_NAME, SCHEMA_VERSION, SCHEMA_URL)
+        self._failures = 0
+        self._journal: Journal | None = None
+        self._sdk: SdkSpans | None = None
+        self._processors: list[SpanProcessor] = []
+        if spool is None:
+            from traces.device.sdk import SdkSpans
+
+            self._sdk = SdkSpans(self.resource, exporter, processor)
+            return
+        try:
+            envelope = wire.envelope(self.resource.attributes)
+            self._journal = Journal(spool, self.clock, envelope, chained=chain)
+        except Exception:
+            self._failed("anything")
+
+    @property
+    def failures(self) -> int:
+        """How often something could not be recorded or signed."""
+        return self._failures + (self._journal.failures if self._journal else 0)
 
     def record(self, decision: Decision, started_unix_nano: int | None = None) -> str:
         """Record a decision that ends now and return its id; empty where it could not be recorded.
@@ -74,19 +83,15 @@ class Recorder:
         """
         try:
             now = self.clock.wall_ns()
-            span = self._tracer.start_span(
-                DECISION_SPAN_PREFIX + decision.type,
-                kind=SpanKind.INTERNAL,
-                attributes=carried(encode_decision(decision)),
-                start_time=now if started_unix_nano is None else started_unix_nano,
-            )
-            if "error.type" in decision.extra:
-                span.set_status(Status(StatusCode.ERROR))
-            span.end(end_time=now)
-            context = span.get_span_context()
-            if not context.is_valid:
-                return ""
-            return f"{context.trace_id:032x}-{context.span_id:016x}"
+            times = (now if started_unix_nano is None else started_unix_nano, now)
+            name, attributes = DECISION_SPAN_PREFIX + decision.type, encode_decision(decision)
+            failed = "error.type" in decision.extra
+            if self._sdk is not None:
+                return self._sdk.write(name, carried(attributes), times, failed=failed)
+            if self._journal is None:
+                return self._lost("decision")
+            ids = self._journal.write(name, attributes, _priority(decision), times, failed=failed)
+            return f"{ids.trace_id.hex()}-{ids.span_id.hex()}"
         except Exception:
             self._failed("decision")
             return ""
@@ -94,38 +99,82 @@ class Recorder:
     def record_outcome(self, outcome: Outcome) -> None:
         """Record what turned out to be true of an earlier decision."""
         try:
-            about = SpanContext(
-                int(outcome.trace_id, 16),
-                int(outcome.span_id, 16),
-                is_remote=True,
-                trace_flags=TraceFlags(TraceFlags.SAMPLED),
-            )
+            about = (_id(outcome.trace_id, 16), _id(outcome.span_id, 8))
             now = self.clock.wall_ns()
-            span = self._tracer.start_span(
-                OUTCOME_SPAN,
-                kind=SpanKind.INTERNAL,
-                attributes=carried(encode_outcome(outcome)),
-                links=[Link(about)],
-                start_time=now,
-            )
-            span.end(end_time=now)
+            attributes = encode_outcome(outcome)
+            if self._sdk is not None:
+                self._sdk.write(OUTCOME_SPAN, carried(attributes), (now, now), about)
+            elif self._journal is None:
+                self._lost("outcome")
+            else:
+                self._journal.write(
+                    OUTCOME_SPAN, attributes, Priority.IMPORTANT, (now, now), [about]
+                )
         except Exception:
             self._failed("outcome")
 
-    def flush(self) -> None:
-        """Hand over what is pending; returns when the processor has, or has given up."""
+    def checkpoint(self) -> None:
+        """Sign what was recorded now, and not only when a checkpoint is due."""
         try:
-            self._provider.force_flush()
+            if self._journal is not None:
+                self._journal.checkpoint()
+        except Exception:
+            self._failed("checkpoint")
+
+    def span_processor(self) -> SpanProcessor:
+        """For the application's own TracerProvider: its spans go into the spool too, without a number.
+
+        They wait in memory until 128 are together or the oldest is 5 s old: a decision does not.
+        """
+        from traces.device.others import OtherSpans
+
+        processor = OtherSpans(self._journal, self.clock, self._failed)
+        self._processors.append(processor)
+        return processor
+
+    def flush(self) -> None:
+        """Hand over what is pending; returns when that is done, or was given up."""
+        try:
+            for processor in self._processors:
+                processor.force_flush()
+            if self._sdk is not None:
+                self._sdk.flush()
         except Exception:
             self._failed("flush")
 
     def shutdown(self) -> None:
-        """Flush and stop. Recording afterwards has no effect."""
+        """Flush, sign what was recorded, and stop. The spool stays its owner's."""
+        self.flush()
         try:
-            self._provider.shutdown()
+            if self._journal is not None:
+                self._journal.close()
+            if self._sdk is not None:
+                self._sdk.shutdown()
         except Exception:
             self._failed("shutdown")
 
+    def _lost(self, what: str) -> str:
+        self._failures += 1
+        _log.warning("%s of device %s not recorded: no spool", what, self.device_id)
+        return ""
+
     def _failed(self, what: str) -> None:
-        self.failures += 1
+        self._failures += 1
         _log.warning("%s of device %s not recorded", what, self.device_id, exc_info=True)
+
+
+def _priority(decision: Decision) -> Priority:
+    """Whether a decision may be evicted early: one that was plainly executed, with no person asked."""
+    if decision.disposition != "executed":
+        return Priority.IMPORTANT
+    for gate in decision.gates:
+        if gate.kind == "human":
+            return Priority.IMPORTANT
+    return Priority.ROUTINE
+
+
+def _id(text: str, length: int) -> bytes:
+    out = bytes.fromhex(text)
+    if len(out) != length:
+        raise ValueError(text)
+    return out

@@ -1,0 +1,219 @@
+"""What recording one decision costs a device, beside the SDK's batching processor and the official encoder.
+
+Both record the same decisions in turn, in one process, and CPU time of the whole process is counted:
+theirs is the span, the queue and the encoding into one request of 512; ours the span's bytes, its digest,
+the chain and the signed checkpoints, handed to a sink that keeps nothing. Model and gates are not counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+from traces import ClockReading, Decision, Gate, ModelVersion, Recommendation
+from traces.device import Recorder, SystemClock, keys
+from traces.device.frames import Frame
+
+INPUTS, GATES, BATCH = 20, 3, 512
+BLOCKED = 0.05
+DISTINCT = 500
+"""Decisions that are recorded over and over: a device's own is as fresh in the processor's memory."""
+ROOT = Path(__file__).parent.parent
+LATER = ("rss_growth_mb_per_million", "kill_lost", "kill_duplicates", "undeclared_gaps")
+
+
+class Sink:
+    """The trivial spool: takes frames and keeps none."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.frames, self.bytes = folder, 0, 0
+        self.last, self.last_chain_id = None, ""
+        self.begin = self.keep = self.seal = lambda *_: None
+        self.recorded: Callable[[], dict[str, object]] = dict
+        self.lost: Callable[[], tuple[tuple[int, int], ...]] = tuple
+
+    def append(self, frame: Frame) -> None:
+        """Count a frame."""
+        self.frames += 1
+        self.bytes += len(frame.span)
+
+
+class Encoder(SpanExporter):
+    """The official encoder, and nothing sent."""
+
+    spans = 0
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Encode a batch."""
+        self.spans += len(spans)
+        encode_spans(spans).SerializeToString()
+        return SpanExportResult.SUCCESS
+
+
+def main() -> None:
+    """Run all parts and print a table and one line of JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="smaller, within 45 s")
+    quick = parser.parse_args().quick
+    decisions, rounds, imports = (4_000, 5, 5) if quick else (20_000, 15, 15)
+    figures: dict[str, object] = {"decisions": decisions, "rounds": rounds}
+    figures |= _recording(_decided(DISTINCT) * (decisions // DISTINCT), rounds)
+    figures |= _importing(imports)
+    figures |= dict.fromkeys(LATER)
+    _report(figures)
+    if not quick:
+        _save(figures)
+
+
+def _recording(decided: list[Decision], rounds: int) -> dict[str, object]:
+    with tempfile.TemporaryDirectory() as folder:
+        keys.create(Path(folder))
+        sinks = [Sink(Path(folder)) for _ in range(2)]
+        exporter = Encoder()
+        own, unchained = (
+            Recorder(device_id="d", service="bench", spool=sink, chain=chain)  # type: ignore[arg-type]
+            for sink, chain in zip(sinks, (True, False), strict=True)
+        )
+        # A queue that takes a round, so that nothing is dropped; exported in the official batches.
+        batching = BatchSpanProcessor(
+            exporter, max_queue_size=2 * len(decided), max_export_batch_size=BATCH
+        )
+        sdk = Recorder(device_id="d", service="bench", processor=batching)
+        costs: dict[str, list[float]] = {"own": [], "unchained": [], "sdk": []}
+        for number in range(rounds + 1):
+            one = {
+                "own": _cost(own, decided),
+                "unchained": _cost(unchained, decided),
+                "sdk": _cost(sdk, decided),
+            }
+            if number:
+                for name, cost in one.items():
+                    costs[name].append(cost)
+                _say(f"round {number} of {rounds}: {one['own']:.1f} us, SDK {one['sdk']:.1f} us")
+        for recorder in (own, unchained, sdk):
+            recorder.shutdown()
+        if own.failures or unchained.failures or exporter.spans != (rounds + 1) * len(decided):
+            raise SystemExit("not every decision was recorded")
+        size = sinks[0].bytes / sinks[0].frames
+    ratios = [sdk / own for sdk, own in zip(costs["sdk"], costs["own"], strict=True)]
+    return {
+        "us_per_decision": _median(costs["own"]),
+        "us_per_decision_range": _range(costs["own"]),
+        "us_per_decision_unchained": _median(costs["unchained"]),
+        "sdk_us_per_decision": _median(costs["sdk"]),
+        "sdk_us_per_decision_range": _range(costs["sdk"]),
+        "ratio_sdk": _median(ratios),
+        "ratio_sdk_range": _range(ratios),
+        "bytes_per_decision": round(size),
+    }
+
+
+def _cost(recorder: Recorder, decided: list[Decision]) -> float:
+    """CPU time of recording each decision, microseconds, all threads counted."""
+    record: Callable[[Decision, int], str] = recorder.record
+    started = time.process_time()
+    for decision in decided:
+        record(decision, 1)
+    recorder.flush()
+    return (time.process_time() - started) / len(decided) * 1e6
+
+
+def _decided(count: int) -> list[Decision]:
+    """Decisions of one type; one in twenty is blocked, with reasons of their own."""
+    seeded = random.Random(7)  # noqa: S311
+    limit = 1 - BLOCKED / GATES
+    gates = [Gate(f"limit_{n}", f"input_{n}", "<=", limit) for n in range(GATES)]
+    model = ModelVersion("bench", "1", "sha256:" + "0" * 64)
+    clock = SystemClock(synced=True)
+    out = []
+    for _ in range(count):
+        inputs = {f"input_{n}": seeded.random() for n in range(INPUTS)}
+        verdicts = tuple(gate.judge(inputs) for gate in gates)
+        blocked = any(verdict.verdict == "block" for verdict in verdicts)
+        action = "act" if inputs["input_0"] >= 0.5 else "hold"
+        out.append(
+            Decision(
+                type="bench.act",
+                model=model,
+                recommendation=Recommendation(action, inputs["input_0"], 0.5),
+                inputs=inputs,
+                gates=verdicts,
+                action="hold" if blocked else action,
+                disposition="blocked" if blocked else "executed",
+                context={"mode": "auto", "site": "a"},
+                clock=ClockReading(clock.boot_id, clock.monotonic_ns(), clock.synced),
+            )
+        )
+    return out
+
+
+def _importing(count: int) -> dict[str, object]:
+    code = (
+        "import time; t = time.perf_counter(); import traces.device; print(time.perf_counter() - t)"
+    )
+    times = []
+    for _ in range(count):
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+        )
+        times.append(float(done.stdout) * 1e3)
+    return {"import_ms": _median(times), "import_ms_range": _range(times)}
+
+
+def _median(values: list[float]) -> float:
+    return round(statistics.median(values), 2)
+
+
+def _range(values: list[float]) -> list[float]:
+    return [round(min(values), 2), round(max(values), 2)]
+
+
+def _report(figures: dict[str, object]) -> None:
+    versions = ", ".join(f"{p} {version(p)}" for p in ("opentelemetry-sdk", "protobuf"))
+    print(
+        f"\n{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {versions}"
+    )
+    print(
+        f"{INPUTS} inputs, {GATES} gates, {BLOCKED:.0%} blocked; CPU time, medians of the rounds\n"
+    )
+    for name, value in figures.items():
+        print(f"  {name:28} {'not measured' if value is None else value}")
+    print(json.dumps(figures))
+
+
+def _save(figures: dict[str, object]) -> None:
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    machine = {
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+    }
+    results = ROOT / "benchmarks" / "results"
+    results.mkdir(exist_ok=True)
+    text = json.dumps({"commit": commit.stdout.strip(), "machine": machine, **figures}, indent=1)
+    (results / "device.json").write_text(text + "\n")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()
