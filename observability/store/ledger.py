@@ -125,34 +125,38 @@ class Ledger:
             return
         keys = self._keys(entry, one.device_id)
         span = checkpoint.seq_from, checkpoint.seq_to
-        found = judge(
-            keys, checkpoint, place, seen=any(p.signed is not None for p in before.pieces)
-        )
-        if found == "unsigned":
+        signed_before = any(piece.signed is not None for piece in before.pieces)
+        found = judge(keys, checkpoint, place, seen=signed_before)
+        if found == "good" and (checkpoint.seq_to, checkpoint.head) == (one.seq - 1, one.prev):
+            after, events = accounts.sign(before, one.seq, checkpoint)
+            if checkpoint.predecessor and not signed_before:
+                events.append(event("successor", span, detail=checkpoint.predecessor))
+            self._note(entry, key, one.received_at, events, after)
+            self._trust(entry, one, checkpoint, keys)
+        elif found == "unsigned":
             after, events = accounts.declare_all(before, checkpoint.lost)
             self._note(entry, key, one.received_at, events, after)
-            return
-        if found != "good" or (checkpoint.seq_to, checkpoint.head) != (one.seq - 1, one.prev):
+        else:
             kind = "stranger" if found == "stranger" else "bad signature"
-            detail = checkpoint.fault or (
-                "" if found == "stranger" else "a head not its own span's"
-            )
+            detail = checkpoint.fault or ("" if found == "stranger" else "not its own span's head")
             odd = event(kind, span, head=checkpoint.head, key_id=checkpoint.key_id, detail=detail)
             self._note(entry, key, one.received_at, [odd])
-            return
-        after, events = accounts.sign(before, one.seq, checkpoint)
+
+    def _trust(self, entry: Entry, one: Said, checkpoint: Checkpoint, keys: Keys) -> None:
+        """Pin the first key, and follow where the current one hands on."""
+        key, span = (one.device_id, one.chain_id), (checkpoint.seq_from, checkpoint.seq_to)
+        events: list[Event] = []
         if not keys.current:
             events += self._claimed(entry, one.device_id, checkpoint.key_id)
             events.append(event("key", span, key_id=checkpoint.key_id, detail="first use"))
-        if checkpoint.predecessor and not any(p.signed is not None for p in before.pieces):
-            events.append(event("successor", span, detail=checkpoint.predecessor))
-        new = handed_on(pinned(keys, checkpoint), checkpoint, place)
-        if new.current != (keys.current or checkpoint.key_id):
-            events.append(event("key", span, key_id=new.current, detail="handed on"))
+        now = pinned(keys, checkpoint)
+        new = handed_on(now, checkpoint, (one.chain_id, one.seq))
         if new != keys:
             entry.keys[one.device_id] = new
-        self._note(entry, key, one.received_at, events, after)
-        if new.current != keys.current and keys.current:
+        if new != now:
+            events.append(event("key", span, key_id=new.current, detail="handed on"))
+        self._note(entry, key, one.received_at, events)
+        if new != now:
             self._reconsider(entry, one, new.current)
 
     def _reconsider(self, entry: Entry, one: Said, key_id: str) -> None:

@@ -99,10 +99,11 @@ def _said(row: Mapping[str, Any]) -> Said | None:
 
 def _places(table: pa.Table) -> pa.Table:
     """The numbered rows of a table: their place, and when a decision was made."""
-    numbered = table.filter(table["chain_id"].is_valid())
-    if "decided_at" not in table.column_names:
+    given = [name for name in _PLACE.names if name in table.column_names]
+    numbered = table.select(given).filter(table["chain_id"].is_valid())
+    if "decided_at" not in given:
         numbered = numbered.append_column("decided_at", pa.nulls(numbered.num_rows, pa.int64()))
-    return numbered.select(_PLACE.names).cast(_PLACE)
+    return numbered.cast(_PLACE)
 
 
 def _by_chain(rows: pa.Table) -> Iterator[ChainRows]:

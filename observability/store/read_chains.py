@@ -124,9 +124,11 @@ def place(
     if chain is None or schema_version(con) < _SINCE_VERSION:
         return None
     found = one(con, _PLACE, {"device": device_id, "chain": chain.chain_id, "seq": chain.seq})
-    standings: tuple[Standing, ...] = ("forked", "verified", "broken")
-    standing: Standing = "not signed yet"
-    return Place(chain, next((name for name in standings if found[name]), standing))
+    if found["forked"]:
+        return Place(chain, "forked")
+    if found["verified"]:
+        return Place(chain, "verified")
+    return Place(chain, "broken" if found["broken"] else "not signed yet")
 
 
 def completed(con: duckdb.DuckDBPyConnection, blocks: pl.DataFrame) -> pl.DataFrame:

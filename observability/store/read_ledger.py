@@ -20,21 +20,24 @@ from traces.otlp import attributes_of
 _PIECES = """
 WITH placed AS (
     SELECT device_id, chain_id, seq_from, seq_to, prev, head,
-        coalesce(lag(seq_to) OVER by_seq + 1 = seq_from AND lag(head) OVER by_seq = prev, false)
-            AS goes_on
+        lag(seq_to) OVER by_seq AS before_to, lag(head) OVER by_seq AS before_head
     FROM chain_events
     WHERE kind IN ('arrived', 'lost') AND head IS NOT NULL
     WINDOW by_seq AS (PARTITION BY device_id, chain_id ORDER BY seq_from, seq_to)
-), islands AS (
-    SELECT *, count(*) FILTER (NOT goes_on) OVER (
-        PARTITION BY device_id, chain_id ORDER BY seq_from, seq_to) AS island
+), ends AS (
+    SELECT device_id, chain_id, arg_max(seq_to, (seq_from, seq_to)) AS last_to,
+        arg_max(head, (seq_from, seq_to)) AS last_head
     FROM placed
+    GROUP BY device_id, chain_id
 )
-SELECT device_id, chain_id, min(seq_from), max(seq_to), arg_min(prev, seq_from), arg_max(head, seq_to)
-FROM islands
-GROUP BY device_id, chain_id, island
-ORDER BY device_id, chain_id, min(seq_from)
+SELECT device_id, chain_id, seq_from, coalesce(lead(before_to) OVER by_start, last_to), prev,
+    coalesce(lead(before_head) OVER by_start, last_head)
+FROM placed JOIN ends USING (device_id, chain_id)
+WHERE before_to IS NULL OR before_to + 1 <> seq_from OR before_head <> prev
+WINDOW by_start AS (PARTITION BY device_id, chain_id ORDER BY seq_from, seq_to)
+ORDER BY device_id, chain_id, seq_from
 """
+"""Pieces are the rows that do not go on from the one before; a piece ends where the next one begins."""
 
 _RANGES = """
 SELECT device_id, chain_id, kind, seq_from, seq_to

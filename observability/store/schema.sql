@@ -179,24 +179,27 @@ CREATE VIEW chain_gaps AS
     WHERE seq_from > reached + 1;
 
 CREATE VIEW chain_ranges AS
-    SELECT device_id, chain_id, kind, min(seq_from) AS seq_from, max(seq_to) AS seq_to, max(received_at) AS received_at
-    FROM (
-        SELECT *, count(*) FILTER (reached IS NULL OR seq_from > reached + 1) OVER (
-            PARTITION BY device_id, chain_id, kind ORDER BY seq_from, seq_to) AS island
-        FROM (
-            SELECT *, max(seq_to) OVER (PARTITION BY device_id, chain_id, kind ORDER BY seq_from, seq_to
+    WITH told AS (
+        SELECT device_id, chain_id, kind, seq_from, seq_to,
+            max(seq_to) OVER (PARTITION BY device_id, chain_id, kind ORDER BY seq_from, seq_to
                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached
-            FROM chain_events
-            WHERE kind IN ('arrived', 'lost', 'verified')
-        )
+        FROM chain_events
+        WHERE kind IN ('arrived', 'lost', 'verified')
+    ), ends AS (
+        SELECT device_id, chain_id, kind, max(seq_to) AS last_seq
+        FROM told
+        GROUP BY device_id, chain_id, kind
     )
-    GROUP BY device_id, chain_id, kind, island;
+    SELECT device_id, chain_id, kind, seq_from,
+        coalesce(lead(reached) OVER (PARTITION BY device_id, chain_id, kind ORDER BY seq_from), last_seq) AS seq_to
+    FROM told JOIN ends USING (device_id, chain_id, kind)
+    WHERE reached IS NULL OR seq_from > reached + 1;
 
 CREATE VIEW chain_status AS
     WITH told AS (
         SELECT device_id, chain_id,
             max(seq_to) FILTER (kind IN ('arrived', 'lost')) AS last_seq,
-            count(*) FILTER (kind = 'fork') AS forks,
+            count(DISTINCT (seq_from, digest)) FILTER (kind = 'fork') AS forks,
             count(*) FILTER (kind = 'broken') AS broken,
             count(*) FILTER (kind = 'bad signature') AS bad_signatures,
             count(DISTINCT seq_to) FILTER (kind = 'stranger' AND (device_id, chain_id, seq_to) NOT IN (
