@@ -19,12 +19,12 @@ from typing import Any
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
+from observability.store.chain_columns import chain_columns, stated_place, stored_place
 from traces import codec
 from traces.chain import span_digest
 from traces.content import Content
 from traces.conventions import DECISION_SPAN_PREFIX, DEVICE_ID
 from traces.decision import (
-    ChainPosition,
     Decision,
     GateVerdict,
     ModelVersion,
@@ -87,7 +87,7 @@ def decision_row(span: Span, content: Content) -> tuple[Row, Row]:
             dict(zip(_GATE_FIELDS, _GATE_VALUES(gate), strict=True)) for gate in decision.gates
         ],
         "context": [(name, as_text(value)) for name, value in decision.context.items()],
-        **_chain_columns(decision.chain),
+        **chain_columns(decision.chain),
         "rest": _rest(span),
     }, layout
 
@@ -103,7 +103,7 @@ def outcome_row(span: Span, content: Content) -> Row:
         "value": outcome.value,
         "source": outcome.source,
         "observed_at": _instant(outcome.observed_unix_nano),
-        **_chain_columns(_position(content)),
+        **stated_place(content.values),
         "rest": _rest(span),
     }
 
@@ -116,7 +116,7 @@ def span_row(span: Span, content: Content) -> Row:
         "parent_span_id": span.parent_span_id.hex(),
         "name": span.name,
         "attributes": [(name, as_text(value)) for name, value in content.values.items()],
-        **_chain_columns(_position(content)),
+        **stated_place(content.values),
         "rest": _rest(span),
     }
 
@@ -197,7 +197,7 @@ def stored_decision_value(row: Mapping[str, Any]) -> Decision:
         action=row["action"],
         disposition=row["disposition"],
         context=dict(row["context"]),
-        chain=_stored_chain(row),
+        chain=stored_place(row),
     )
     return codec.decode_decision({**codec.encode_decision(columns), **rest})
 
@@ -218,25 +218,6 @@ def device_id(envelope: ResourceSpans) -> str:
 def span_key(span: Span) -> str:
     """`<32 hex trace id>-<16 hex span id>`."""
     return f"{span.trace_id.hex()}-{span.span_id.hex()}"
-
-
-def _position(content: Content) -> ChainPosition | None:
-    if codec.CHAIN_ID not in content.values:
-        return None
-    return codec.take_chain(dict(content.values))
-
-
-def _chain_columns(chain: ChainPosition | None) -> Row:
-    if chain is None:
-        return {}
-    return {"chain_id": chain.chain_id, "seq": chain.seq, "prev": bytes.fromhex(chain.prev)}
-
-
-def _stored_chain(row: Mapping[str, Any]) -> ChainPosition | None:
-    """None where the row states none, or its store has no such columns yet."""
-    if row.get("chain_id") is None:
-        return None
-    return ChainPosition(row["chain_id"], row["seq"], row["prev"].hex())
 
 
 def _is_whole(pairs: Iterable[KeyValue]) -> bool:
