@@ -10,19 +10,18 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from importlib.metadata import version
 from pathlib import Path
+
+import machine
 
 import observability
 from observability.store.write import Writer
 
-ROOT = Path(__file__).parent.parent
 _COPY = """
 INSERT INTO decisions SELECT * EXCLUDE (n, hours) REPLACE (
     md5(decision_id || n) || '-' || substr(md5(n || decision_id), 1, 16) AS decision_id,
@@ -56,18 +55,18 @@ def main() -> None:
     figures |= dict.fromkeys((*absent, "p95_script_ms_20_operators", "rss_growth_share_500_views"))
     _report(figures, script_ms)
     if not quick:
-        _save(figures)
+        machine.save("console", figures)
 
 
 def _build(store: Path, wanted: int) -> int:
     data = store.parent / "data"
     module = [sys.executable, "-m"]
     subprocess.run(
-        [*module, "observability.fleet.sample", "cmapss", str(data)], cwd=ROOT, check=True
+        [*module, "observability.fleet.sample", "cmapss", str(data)], cwd=machine.ROOT, check=True
     )
-    spec = ROOT / "examples" / "cmapss.yaml"
+    spec = machine.ROOT / "examples" / "cmapss.yaml"
     replay = ["observability.cli", "replay", str(spec), "--data", str(data), "--store", str(store)]
-    subprocess.run([*module, *replay], cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*module, *replay], cwd=machine.ROOT, check=True, stdout=subprocess.DEVNULL)
     with Writer(store) as writer:
         writer.con.execute("CREATE TEMP TABLE original AS FROM decisions")
         count = writer.con.execute("SELECT count(*) FROM original").fetchall()[0][0]
@@ -80,7 +79,7 @@ def _build(store: Path, wanted: int) -> int:
 def _script_ms(store: Path, rounds: int) -> dict[str, float]:
     from streamlit.testing.v1 import AppTest
 
-    sys.path.insert(0, str(ROOT))
+    sys.path.insert(0, str(machine.ROOT))
     os.environ["WHENCE_STORE"] = str(store)
     with observability.connect(store) as con:
         sample = f"FROM decisions SELECT decision_id USING SAMPLE reservoir({rounds} ROWS) REPEATABLE (1)"
@@ -89,12 +88,15 @@ def _script_ms(store: Path, rounds: int) -> dict[str, float]:
         "fleet": [{"range": str(n)} for n in ("1h", "24h", "7d", "30d", "all")],
         "decisions": [{"range": "all", "device": f"engine-{n + 1:03}"} for n in range(rounds)],
         "decision": [{"id": row[0]} for row in ids],
+        "device": [{"id": f"engine-{n + 1:03}", "range": "7d"} for n in range(rounds)],
+        "drift": [{"range": str(n)} for n in ("24h", "7d", "30d", "all")],
+        "health": [{"range": str(n)} for n in ("24h", "7d", "30d", "all")],
     }
     figures = {}
     for page, parameters in varied.items():
         took = []
         for given in parameters:
-            app = AppTest.from_file(str(ROOT / "pages" / "shell.py"), default_timeout=60)
+            app = AppTest.from_file(str(machine.ROOT / "pages" / "shell.py"), default_timeout=60)
             if page != "fleet":
                 app.switch_page(f"{page}.py")
             for name, value in given.items():
@@ -110,29 +112,11 @@ def _script_ms(store: Path, rounds: int) -> dict[str, float]:
 
 
 def _report(figures: dict[str, object], script_ms: dict[str, float]) -> None:
-    versions = ", ".join(f"{p} {version(p)}" for p in ("duckdb", "streamlit", "plotly"))
-    print(
-        f"\n{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {versions}"
-    )
+    print("\n" + machine.described("duckdb", "streamlit", "plotly"))
     print(f"{figures['decisions']:,} decisions; median of a whole script run, warm, in ms\n")
     for page, value in script_ms.items():
         print(f"  {page:12} {value:8.1f}")
     print(json.dumps(figures))
-
-
-def _save(figures: dict[str, object]) -> None:
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    machine = {
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-    }
-    results = ROOT / "benchmarks" / "results"
-    results.mkdir(exist_ok=True)
-    text = json.dumps({"commit": commit.stdout.strip(), "machine": machine, **figures}, indent=1)
-    (results / "console.json").write_text(text + "\n")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,6 @@ import contextlib
 import json
 import multiprocessing
 import os
-import platform
 import random
 import signal
 import socket
@@ -24,10 +23,10 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
-from importlib.metadata import version
 from multiprocessing.synchronize import Barrier, Event
 from pathlib import Path
 
+import machine
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
@@ -38,7 +37,6 @@ from traces import Gate, ModelVersion
 from traces.device import DecisionPoint, Recorder
 
 INPUTS, GATES, BATCH, CLIENTS = 20, 3, 512, 8
-ROOT = Path(__file__).parent.parent
 _answered: Event | None = None
 _ready: Barrier | None = None
 
@@ -56,7 +54,7 @@ def main() -> None:
         figures |= {"ack_p99_ms_half_load": None, "commit_growth_10m_vs_100k": None}
     _report(figures)
     if not quick:
-        _save(figures)
+        machine.save("ingest", figures)
 
 
 def _throughput(store: Path, decisions: int, rounds: int) -> dict[str, object]:
@@ -173,7 +171,7 @@ def _served(store: Path) -> Iterator[str]:
         str(port),
     ]
     with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command, cwd=machine.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     ) as server:
         try:
             _wait_for(url, server)
@@ -200,31 +198,13 @@ def _id(span: ReadableSpan) -> str:
 
 
 def _report(figures: dict[str, object]) -> None:
-    versions = ", ".join(f"{p} {version(p)}" for p in ("duckdb", "opentelemetry-sdk", "streamlit"))
-    print(
-        f"\n{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {versions}"
-    )
+    print("\n" + machine.described("duckdb", "opentelemetry-sdk", "streamlit"))
     print(
         f"{INPUTS} inputs, {GATES} gates, {BATCH} decisions a request, {CLIENTS} clients on the same cores\n"
     )
     for name, value in figures.items():
         print(f"  {name:28} {'not measured at this size' if value is None else value}")
     print(json.dumps(figures))
-
-
-def _save(figures: dict[str, object]) -> None:
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    machine = {
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-    }
-    results = ROOT / "benchmarks" / "results"
-    results.mkdir(exist_ok=True)
-    text = json.dumps({"commit": commit.stdout.strip(), "machine": machine, **figures}, indent=1)
-    (results / "ingest.json").write_text(text + "\n")
 
 
 def _say(text: str) -> None:

@@ -76,7 +76,9 @@ def _serving(commands: argparse._SubParsersAction) -> None:
 
 
 def _moving(commands: argparse._SubParsersAction) -> None:
-    export = _command(commands, "export", "decisions, their outcomes and spans as a trace file")
+    export = _command(
+        commands, "export", "decisions, their outcomes, reviews and spans as a trace file"
+    )
     export.add_argument("--type", help="of this decision type")
     export.add_argument("--device", help="of this device")
     export.add_argument(

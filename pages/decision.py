@@ -45,7 +45,7 @@ def _draw(story: reads.Story) -> None:
         parts.outcomes(stored)
     inputs, around = st.columns([4, 3], gap="medium")
     with inputs:
-        record.inputs(story.inputs, story.link)
+        record.inputs(story.inputs, story.link, stored.decision.withheld)
     with around:
         record.context(stored.decision)
         record.provenance(story)

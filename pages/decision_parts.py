@@ -9,6 +9,7 @@ from pathlib import Path
 import streamlit as st
 
 from observability.explain.explanation import Attributions, Explanation, GateStep, Spec
+from observability.explain.sentence import acted
 from observability.figures.waterfall import waterfall
 from observability.store.read_surroundings import Surroundings
 from observability.store.stored import StoredDecision
@@ -26,6 +27,8 @@ from pages.format import (
     signed,
 )
 from pages.marks import bare_mark, verdict_mark
+from traces import GateVerdict
+from traces.conventions import WITHHELD
 
 _MUST_BE = {
     "<": "below",
@@ -34,6 +37,12 @@ _MUST_BE = {
     ">=": "at least",
     "==": "exactly",
     "!=": "not",
+}
+_REVIEWED = {
+    "pass": "approved",
+    "block": "refused",
+    "modify": "approved with a change",
+    "defer": "passed on",
 }
 MODEL_NOT_CAUSE = "Explains the model, not the cause."
 SHARED_CREDIT = "Correlated sensors share or swap credit."
@@ -70,10 +79,10 @@ def tiles(explained: Explanation) -> tuple[Tile, ...]:
         Tile("Score", "not recorded" if score is None else number(score), _threshold(explained)),
         Tile(
             "Model proposed",
-            proposed.action if proposed else "not recorded",
+            acted(proposed.action, proposed.value) if proposed else "not recorded",
             f"{decision.model.name} {decision.model.version}",
         ),
-        Tile("Device did", decision.action, bare_mark(decision.disposition)),
+        Tile("Device did", acted(decision.action, decision.value), bare_mark(decision.disposition)),
         _gate_tile(explained.gates),
         Tile(
             "Outcome",
@@ -134,6 +143,8 @@ def gates(explained: Explanation, units: Mapping[str, str]) -> None:
     consequence = _had_it_passed(explained)
     if consequence:
         st.markdown(consequence)
+    for line in reviewed(explained.stored):
+        st.markdown(line)
 
 
 def outcomes(stored: StoredDecision) -> None:
@@ -165,20 +176,49 @@ def _gate_tile(steps: tuple[GateStep, ...]) -> Tile:
     )
 
 
+def reviewed(stored: StoredDecision) -> list[str]:
+    """What people said to the decision, a line each; that one is waited for where none has."""
+    lines = [
+        f"{verdict_mark(said.verdict, _REVIEWED[said.verdict])} by **{plain(said.reviewer)}** "
+        f"{_after(stored, said.reviewed_at).removesuffix(' after')} later"
+        f"{f': {plain(said.reason)}' if said.reason else ''}"
+        f"{f'; the device then did **{plain(said.action)}**' if said.action else ''}."
+        for said in stored.reviews
+    ]
+    closed = any(said.verdict != "defer" for said in stored.reviews)
+    if stored.decision.disposition == "deferred" and not closed:
+        lines.append(f"◇ Waiting for a person since {instant(stored.decided_at)}.")
+    return lines
+
+
 def _gate(step: GateStep, unit: str) -> dict[str, str]:
     said = step.verdict
-    apart = abs(step.margin or 0.0)
-    name = f"**{plain(said.name)}** ◀ binding" if step.binding else plain(said.name)
-    observed = number(said.observed, unit, resolution=apart)
-    rule = f"{_MUST_BE.get(said.operator, plain(said.operator))} {number(said.limit, unit)}"
     replayed = " · does not replay" if step.replays is False else ""
     return {
-        "Gate": name,
+        "Gate": f"**{plain(said.name)}** ◀ binding" if step.binding else plain(said.name),
         "Verdict": verdict_mark(said.verdict) + replayed,
-        "Observed": f"{plain(said.input)} {observed}" if said.input else said.kind,
-        "Must be": rule if said.operator else plain(said.reason) or "–",
-        "Margin": "–" if step.margin is None else signed(step.margin, unit),
+        **_rule(said, abs(step.margin or 0.0), _unit(said.input, unit)),
+        "Margin": "–" if step.margin is None else signed(step.margin, _unit(said.input, unit)),
     }
+
+
+def _rule(said: GateVerdict, apart: float, unit: str) -> dict[str, str]:
+    """What was observed, and what it has to be."""
+    if not said.operator:
+        seen = WITHHELD if said.reason == WITHHELD else ""
+        observed = f"{plain(said.input)} {seen}".strip() or said.kind
+        return {"Observed": observed, "Must be": "–" if seen else plain(said.reason) or "–"}
+    if " in [" in said.input:
+        truth = {1.0: "yes", 0.0: "no"}.get(said.observed, number(said.observed))
+        return {"Observed": f"{plain(said.input)}: {truth}", "Must be": "yes"}
+    observed = number(said.observed, unit, resolution=apart)
+    rule = f"{_MUST_BE.get(said.operator, plain(said.operator))} {number(said.limit, unit)}"
+    return {"Observed": f"{plain(said.input)} {observed}", "Must be": rule}
+
+
+def _unit(observed: str, unit: str) -> str:
+    """The unit of what a gate observed: of a breach it is time."""
+    return "s" if observed.startswith("breach(") else unit
 
 
 def _had_it_passed(explained: Explanation) -> str:
@@ -187,8 +227,8 @@ def _had_it_passed(explained: Explanation) -> str:
     if not stepped_in or proposed is None:
         return ""
     if len(stepped_in) == 1:
-        name = plain(stepped_in[0].name)
-        return f"Had {name} passed, the device would have done **{plain(proposed.action)}**."
+        name, what = plain(stepped_in[0].name), acted(proposed.action, proposed.value)
+        return f"Had {name} passed, the device would have done **{plain(what)}**."
     return f"{len(stepped_in)} gates stepped in: had only one of them passed, nothing would differ."
 
 

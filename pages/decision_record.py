@@ -23,6 +23,8 @@ from pages.format import (
 )
 from pages.reads import Story
 from traces import Decision, ModelVersion
+from traces.codec import context_name
+from traces.conventions import WITHHELD
 
 _ORIGINS = {"otlp": "sent over OTLP", "import": "imported from a file"}
 _PLACES = {
@@ -34,7 +36,7 @@ _PLACES = {
 }
 
 
-def inputs(rows: tuple[InputRow, ...], link: str | None) -> None:
+def inputs(rows: tuple[InputRow, ...], link: str | None, withheld: tuple[str, ...] = ()) -> None:
     """What the model saw beside what is usual, the strongest attribution first."""
     most = max((row.usual.n for row in rows if row.usual), default=0)
     note = f"usual: 5th to 95th percentile of the fleet's last {count(most)} decisions of this type"
@@ -43,7 +45,7 @@ def inputs(rows: tuple[InputRow, ...], link: str | None) -> None:
         st.markdown("No input was recorded.")
         return
     components.listing(
-        [_input(row, link) for row in rows],
+        [_input(row, link, withheld=row.name in withheld) for row in rows],
         alt="Inputs with their value, their usual range and how far each pushed the score",
     )
 
@@ -51,14 +53,16 @@ def inputs(rows: tuple[InputRow, ...], link: str | None) -> None:
 def context(decision: Decision) -> None:
     """What turned a prediction into an action on this device."""
     components.section("Context")
-    if not decision.context:
+    withheld = [name for name in map(context_name, decision.withheld) if name is not None]
+    if not (decision.context or withheld):
         st.markdown("Not recorded.")
         return
     components.facts(
         {
             plain(name): number(value) if isinstance(value, float) else plain(str(value))
             for name, value in decision.context.items()
-        },
+        }
+        | {plain(name): f"○ {WITHHELD}" for name in withheld},
         alt="The context values of this decision",
     )
 
@@ -74,6 +78,7 @@ def provenance(story: Story) -> None:
             **_spec(explained.attributions),
             "Identity": f"{plain(stored.identity)}, {_ORIGINS.get(stored.origin, plain(stored.origin))}",
             "Received": f"{instant(stored.received_at)}, {_lag(stored)}",
+            "Decided in": _latency(stored.decision),
             "Clock": _clock(stored.decision, stored.clock_uncertainty_us),
             "Chain": standing(story.place),
             "Sent by": _service(story.around),
@@ -82,7 +87,7 @@ def provenance(story: Story) -> None:
     )
 
 
-def _input(row: InputRow, link: str | None) -> dict[str, str]:
+def _input(row: InputRow, link: str | None, *, withheld: bool) -> dict[str, str]:
     usual = row.usual
     spread = usual.high - usual.low if usual else 0.0
     value = (
@@ -92,12 +97,12 @@ def _input(row: InputRow, link: str | None) -> dict[str, str]:
     )
     shown = {
         "Input": plain(row.name),
-        "Value": f"**{value}**",
+        "Value": f"○ {WITHHELD}" if withheld else f"**{value}**",
         "Usual range": "–"
         if usual is None
         else f"{number(usual.low, resolution=spread)} to "
         f"{number(usual.high, row.unit, resolution=spread)}",
-        "Compared": _PLACES[row.place],
+        "Compared": "–" if withheld else _PLACES[row.place],
     }
     if link is None:
         return shown
@@ -139,6 +144,17 @@ def _clock(decision: Decision, uncertainty_us: int | None) -> str:
     said = "synchronised" if reading.synced else "not synchronised"
     unsure = "" if uncertainty_us is None else f", ± {duration(uncertainty_us / 1e6)}"
     return f"{said}{unsure}, boot {plain(reading.boot_id)}"
+
+
+def _latency(decision: Decision) -> str:
+    """How long model and gates took on the device, and how long they may."""
+    took, may = decision.latency_us, decision.budget_us
+    if took is None:
+        return "not measured"
+    if may is None:
+        return f"{count(took)} µs"
+    over = "" if took <= may else "**▲ over budget:** "
+    return f"{over}{count(took)} µs of {count(may)} µs"
 
 
 def _service(around: Surroundings) -> str:

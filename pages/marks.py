@@ -42,9 +42,9 @@ def mark(disposition: str, word: str = "") -> str:
     return f":{found.colour}[{found.shape}] {plain(word or disposition)}"
 
 
-def verdict_mark(verdict: str) -> str:
-    """The mark of a gate's verdict as Markdown."""
-    return mark(OF_VERDICT.get(verdict, ""), verdict)
+def verdict_mark(verdict: str, word: str = "") -> str:
+    """The mark of a gate's verdict as Markdown, with its own word or another."""
+    return mark(OF_VERDICT.get(verdict, ""), word or verdict)
 
 
 def bare_mark(disposition: str) -> str:

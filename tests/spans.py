@@ -18,8 +18,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from observability.collect.decode import Decoded, decode
 from observability.store import lake
-from traces import Decision, ModelVersion, Outcome
-from traces.codec import encode_decision, encode_outcome
+from traces import Decision, ModelVersion, Outcome, Review
+from traces.codec import encode_decision
+from traces.codec_later import encode_outcome, encode_review
+from traces.decision import Verdict
 from traces.otlp import SpanGroup, bare_envelope, key_values
 from traces.otlp_json import encode_json
 
@@ -59,6 +61,13 @@ def outcome_span(about: Span, label: str = "failed", **fields: Any) -> Span:
         about.trace_id.hex(), about.span_id.hex(), label, "sensor", NOON + 3600 * 10**9, 1.0
     )
     return span(encode_outcome(outcome), "decision.outcome", **fields)
+
+
+def review_span(about: Span, verdict: Verdict = "pass", **fields: Any) -> Span:
+    """The review of the decision whose span is given, by its end."""
+    ids = about.trace_id.hex(), about.span_id.hex()
+    review = Review(*ids, "approval", verdict, "op-3", "seen on site", "stop")
+    return span(encode_review(review), "decision.review", **fields)
 
 
 def group(spans: Iterable[Span], device: str = "pump-07", **attributes: Any) -> SpanGroup:
@@ -140,7 +149,16 @@ def _reading(store: Path) -> duckdb.DuckDBPyConnection:
 
 def counts(store: Path) -> dict[str, int]:
     """Rows of each table that is not empty, but for meta."""
-    tables = ("decisions", "outcomes", "spans", "layouts", "resources", "rejects", "conflicts")
+    tables = (
+        "decisions",
+        "outcomes",
+        "reviews",
+        "spans",
+        "layouts",
+        "resources",
+        "rejects",
+        "conflicts",
+    )
     one = "SELECT '{0}' AS name, count(*) AS n FROM {0}"
     arms = " UNION ALL ".join(map(one.format, tables))
     return dict(rows(store, f"FROM ({arms}) WHERE n > 0"))

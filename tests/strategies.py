@@ -19,6 +19,7 @@ from traces.decision import (
     ModelVersion,
     Outcome,
     Recommendation,
+    Review,
 )
 from traces.otlp import bare_envelope, key_values
 
@@ -53,6 +54,9 @@ DIGESTS = st.binary(min_size=32, max_size=32)
 CONTEXT_NAMES = NAMED | st.sampled_from(["mode", "geo.location.lat", "feature_flag.result.variant"])
 
 
+_MICROSECONDS = st.none() | st.integers(0, 2**63 - 1)
+
+
 @st.composite
 def decisions(draw: st.DrawFn, *, texts: st.SearchStrategy[str] = TEXTS) -> Decision:
     """Any decision that the codec can state; `texts` are what its text fields are made of."""
@@ -79,13 +83,19 @@ def decisions(draw: st.DrawFn, *, texts: st.SearchStrategy[str] = TEXTS) -> Deci
         model=ModelVersion(draw(named), draw(named), draw(named)),
         action=draw(named),
         disposition=draw(st.sampled_from(DISPOSITIONS)),
-        recommendation=draw(st.none() | st.builds(Recommendation, named, optional, optional)),
+        recommendation=draw(
+            st.none() | st.builds(Recommendation, named, optional, optional, optional)
+        ),
         inputs=draw(st.dictionaries(TEXTS, DOUBLES, max_size=5)),
         categoricals=draw(st.dictionaries(TEXTS, TEXTS, max_size=3)),
         gates=tuple(draw(st.lists(gates, max_size=3))),
         context=draw(st.dictionaries(CONTEXT_NAMES, SCALARS, max_size=3)),
         pass_probability=draw(optional),
         exploration=draw(st.none() | st.booleans()),
+        value=draw(optional),
+        latency_us=draw(_MICROSECONDS),
+        budget_us=draw(_MICROSECONDS),
+        withheld=tuple(draw(st.lists(texts, max_size=2))),
         chain=chain,
         clock=draw(st.none() | st.builds(ClockReading, named, INT64, st.booleans())),
         extra=extra,
@@ -102,6 +112,21 @@ def outcomes(texts: st.SearchStrategy[str] = TEXTS) -> st.SearchStrategy[Outcome
         source=texts.filter(bool),
         observed_unix_nano=INT64,
         value=st.none() | DOUBLES,
+        extra=EXTRAS,
+    )
+
+
+def reviews(texts: st.SearchStrategy[str] = TEXTS) -> st.SearchStrategy[Review]:
+    """Any review of any decision."""
+    return st.builds(
+        Review,
+        trace_id=st.binary(min_size=16, max_size=16).map(bytes.hex),
+        span_id=st.binary(min_size=8, max_size=8).map(bytes.hex),
+        gate=texts.filter(bool),
+        verdict=st.sampled_from(VERDICTS),
+        by=texts.filter(bool),
+        reason=texts,
+        action=texts,
         extra=EXTRAS,
     )
 

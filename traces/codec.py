@@ -1,7 +1,7 @@
-"""Decision <-> span attributes and Outcome <-> span attributes, as inverse functions.
+"""Decision <-> span attributes, as inverse functions; what is said of it later is in codec_later.py.
 
-For every valid value, `decode_decision(encode_decision(d)) == d` and the same for outcomes. Decoding
-also takes what other SDKs write for the same thing. No other file spells an attribute's meaning.
+For every valid value, `decode_decision(encode_decision(d)) == d`. Decoding also takes what other SDKs
+write for the same thing. No other file spells an attribute's meaning.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from traces.decision import (
     Disposition,
     GateVerdict,
     ModelVersion,
-    Outcome,
     Recommendation,
     Scalar,
 )
@@ -35,9 +34,10 @@ from traces.taking import (
     numbers,
     one_of,
     sequence,
+    take_amount,
     take_columns,
+    take_count,
     take_flag,
-    take_hex,
     take_number,
     take_text,
     texts,
@@ -50,6 +50,7 @@ MODEL_DIGEST = registered("decision.model.digest")
 RECOMMENDED = registered("decision.recommendation.action")
 SCORE = registered("decision.recommendation.score")
 THRESHOLD = registered("decision.recommendation.threshold")
+PROPOSED_VALUE = registered("decision.recommendation.value")
 INPUT_NAMES = registered("decision.input.names")
 INPUT_VALUES = registered("decision.input.values")
 CATEGORICAL_NAMES = registered("decision.input.categorical.names")
@@ -69,19 +70,17 @@ GATE_NUMBERS = {
 PASS_PROBABILITY = registered("decision.gate.pass_probability")
 EXPLORATION = registered("decision.exploration")
 ACTION = registered("decision.action")
+ACTION_VALUE = registered("decision.action.value")
 DISPOSITION = registered("decision.disposition")
+LATENCY_US = registered("decision.latency_us")
+BUDGET_US = registered("decision.budget_us")
+WITHHELD = registered("decision.withheld")
 CHAIN_ID = registered("decision.chain.id")
 CHAIN_SEQ = registered("decision.chain.seq")
 CHAIN_PREV = registered("decision.chain.prev")
 BOOT_ID = registered("decision.clock.boot_id")
 MONOTONIC_NS = registered("decision.clock.monotonic_ns")
 SYNCED = registered("decision.clock.synced")
-REF_TRACE_ID = registered("decision.ref.trace_id")
-REF_SPAN_ID = registered("decision.ref.span_id")
-LABEL = registered("decision.outcome.label")
-VALUE = registered("decision.outcome.value")
-SOURCE = registered("decision.outcome.source")
-OBSERVED_AT = registered("decision.outcome.observed_at")
 
 _HEX_64 = re.compile("[0-9a-f]{64}")
 _gate_columns = attrgetter(*GATE_TEXTS, *GATE_NUMBERS)
@@ -100,6 +99,7 @@ def encode_decision(decision: Decision) -> Attributes:
         out[RECOMMENDED] = decision.recommendation.action
         _put(out, SCORE, decision.recommendation.score)
         _put(out, THRESHOLD, decision.recommendation.threshold)
+        _put(out, PROPOSED_VALUE, decision.recommendation.value)
     if decision.inputs:
         out[INPUT_NAMES] = list(decision.inputs)
         out[INPUT_VALUES] = list(map(float, decision.inputs.values()))
@@ -112,6 +112,7 @@ def encode_decision(decision: Decision) -> Attributes:
         for name, column in zip(GATE_NUMBERS.values(), columns, strict=True):
             out[name] = list(map(float, column))
     out[ACTION] = decision.action
+    _put(out, ACTION_VALUE, decision.value)
     out[DISPOSITION] = decision.disposition
     out.update(encode_circumstances(decision))
     return out
@@ -122,6 +123,10 @@ def encode_circumstances(decision: Decision) -> Attributes:
     out: Attributes = {}
     _put(out, PASS_PROBABILITY, decision.pass_probability)
     _put(out, EXPLORATION, decision.exploration)
+    _put(out, LATENCY_US, decision.latency_us)
+    _put(out, BUDGET_US, decision.budget_us)
+    if decision.withheld:
+        out[WITHHELD] = list(decision.withheld)
     if decision.chain is not None:
         out[CHAIN_ID] = decision.chain.chain_id
         out[CHAIN_SEQ] = decision.chain.seq
@@ -157,45 +162,16 @@ def decode_decision(attributes: Mapping[str, Any]) -> Decision:
         pass_probability=take_number(left, PASS_PROBABILITY),
         exploration=take_flag(left, EXPLORATION),
         action=take_text(left, ACTION),
+        value=take_amount(left, ACTION_VALUE),
         disposition=cast(
             "Disposition", one_of(DISPOSITIONS, DISPOSITION, left.pop(DISPOSITION, None))
         ),
+        latency_us=take_count(left, LATENCY_US),
+        budget_us=take_count(left, BUDGET_US),
+        withheld=_take_withheld(left),
         chain=take_chain(left),
         clock=_take_clock(left),
         context=_take_context(left),
-        extra=left,
-    )
-
-
-def encode_outcome(outcome: Outcome) -> Attributes:
-    """The span attributes of an outcome."""
-    out: Attributes = {
-        REF_TRACE_ID: outcome.trace_id,
-        REF_SPAN_ID: outcome.span_id,
-        LABEL: outcome.label,
-    }
-    _put(out, VALUE, outcome.value)
-    out[SOURCE] = outcome.source
-    out[OBSERVED_AT] = outcome.observed_unix_nano
-    out.update(outcome.extra)
-    return out
-
-
-def decode_outcome(attributes: Mapping[str, Any]) -> Outcome:
-    """The outcome that these span attributes state. Raises InvalidSpan where one is missing or mistyped."""
-    left = dict(attributes)
-    trace_id = take_hex(left, REF_TRACE_ID, 32)
-    span_id = take_hex(left, REF_SPAN_ID, 16)
-    observed = left.pop(OBSERVED_AT, None)
-    if not isinstance(observed, int) or isinstance(observed, bool):
-        raise InvalidSpan(f"{OBSERVED_AT} = {observed!r}", "an int, nanoseconds since 1970 UTC")
-    return Outcome(
-        trace_id=trace_id,
-        span_id=span_id,
-        label=take_text(left, LABEL),
-        value=take_number(left, VALUE),
-        source=take_text(left, SOURCE),
-        observed_unix_nano=observed,
         extra=left,
     )
 
@@ -268,7 +244,17 @@ def _take_recommendation(left: Attributes) -> Recommendation | None:
         if score is None and threshold is None:
             return None
         raise InvalidSpan(f"a score or threshold without {RECOMMENDED}", "the recommended action")
-    return Recommendation(take_text(left, RECOMMENDED), score, threshold)
+    action = take_text(left, RECOMMENDED)
+    return Recommendation(action, score, threshold, take_amount(left, PROPOSED_VALUE))
+
+
+def _take_withheld(left: Attributes) -> tuple[str, ...]:
+    """What was withheld; anything but texts stays where it is: no reason to refuse a decision."""
+    names = left.get(WITHHELD)
+    if not isinstance(names, list | tuple) or not names or set(map(type, names)) != {str}:
+        return ()
+    del left[WITHHELD]
+    return tuple(names)
 
 
 def take_chain(left: Attributes) -> ChainPosition | None:

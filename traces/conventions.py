@@ -15,9 +15,14 @@ SCOPE_NAME = "whence"
 DECISION_SPAN_PREFIX = "decision "
 OUTCOME_SPAN = "decision.outcome"
 CHECKPOINT_SPAN = "decision.checkpoint"
+REVIEW_SPAN = "decision.review"
 DEVICE_ID = "device.id"
 CONTEXT_PREFIX = "decision.context."
 INPUT_PREFIX = "decision.input."
+PSEUDONYM = "pseudonym:"
+"""What a text begins with that stands for one that stays on the device."""
+WITHHELD = "withheld on the device"
+"""The reason of a verdict on a value that stays on the device."""
 REUSED_CONTEXT = ("geo.location.", "feature_flag.", "enduser.")
 
 
@@ -48,6 +53,10 @@ def _tombstone(name: str, type_: str, brief: str) -> Attribute:
     return Attribute(f"decision.tombstone.{name}", type_, "tombstone", True, brief)
 
 
+def _review(name: str, brief: str, *, required: bool = False) -> Attribute:
+    return Attribute(f"decision.review.{name}", "string", "review", required, brief)
+
+
 REGISTRY: tuple[Attribute, ...] = (
     Attribute(
         DEVICE_ID, "string", "resource", True, "The device; stable across boots and updates."
@@ -68,6 +77,7 @@ REGISTRY: tuple[Attribute, ...] = (
     _decision("recommendation.action", "string", "What the model proposed."),
     _decision("recommendation.score", "double", "The model's output, in its own unit."),
     _decision("recommendation.threshold", "double", "The score from which the action is proposed."),
+    _decision("recommendation.value", "double", "The number that the proposed action carries."),
     _decision("input.names", "string[]", "Names of the numeric inputs, in the model's order."),
     _decision("input.values", "double[]", "Their values, same order; missing = NaN."),
     _decision("input.categorical.names", "string[]", "Names of the categorical inputs."),
@@ -76,16 +86,34 @@ REGISTRY: tuple[Attribute, ...] = (
     _decision("gate.kinds", "string[]", "rule or human, for each gate."),
     _decision("gate.verdicts", "string[]", "pass, block, modify or defer, for each gate."),
     _decision("gate.reasons", "string[]", "Why; empty where a gate passed."),
-    _decision("gate.inputs", "string[]", "The input or context value that each rule observed."),
+    _decision(
+        "gate.inputs",
+        "string[]",
+        "What each rule observed: an input or context value x; tripped(x), where a hysteresis had "
+        "tripped before; rate(x), per second; breach(x <= 1), for how many seconds that is broken; "
+        'x in ["a"], 1 or 0; value(action).',
+    ),
     _decision("gate.operators", "string[]", "< <= > >= == or !=; the rule passes while it holds."),
-    _decision("gate.limits", "double[]", "The limit, in the unit of the input; NaN where none."),
+    _decision(
+        "gate.limits",
+        "double[]",
+        "The limit in force then, in the unit of the input, to which a modify clamps; NaN where none.",
+    ),
     _decision("gate.observed", "double[]", "The value observed then; NaN where none."),
     _decision("gate.pass_probability", "double", "Only where the gate policy randomises: P(pass)."),
     _decision("exploration", "boolean", "Whether this decision was a deliberate exploration."),
     _decision("action", "string", "What the device did.", required=True),
+    _decision("action.value", "double", "The number it did it with, where the action carries one."),
     _decision("disposition", "string", "executed, blocked, modified or deferred.", required=True),
     Attribute(
         "error.type", "string", "decision", False, "Only where the pipeline itself failed: how."
+    ),
+    _decision("latency_us", "int", "How long model and gates took, microseconds."),
+    _decision("budget_us", "int", "How long they may take, microseconds."),
+    _decision(
+        "withheld",
+        "string[]",
+        "What the device kept to itself: inputs by name, context by attribute.",
     ),
     _decision("chain.id", "string", "The device's chain of spans, a UUID4; on outcomes too."),
     _decision("chain.seq", "int", "Place in the chain, from 0 without gaps."),
@@ -122,6 +150,11 @@ REGISTRY: tuple[Attribute, ...] = (
     _tombstone("seq_to", "int", "The last one."),
     _tombstone("digests", "bytes", "Their digests, 32 bytes each, in order; empty if gone too."),
     _tombstone("reason", "string", "Why they were evicted."),
+    _review("gate", "The gate that asked a person.", required=True),
+    _review("verdict", "pass, block, modify, or defer: passed on.", required=True),
+    _review("by", "Who said so.", required=True),
+    _review("reason", "Why."),
+    _review("action", "What the device then did."),
 )
 
 NAMES: frozenset[str] = frozenset(attribute.name for attribute in REGISTRY)
@@ -143,10 +176,12 @@ def page() -> str:
         "not this page.",
         "",
         "A decision is one span named `decision {type}`, kind INTERNAL; its end is the instant of the",
-        "decision. An outcome is a later span named `decision.outcome` that links to it. Status stays",
-        "Unset unless the decision pipeline itself failed: a blocked action is a gate at work, no error.",
+        "decision. An outcome is a later span named `decision.outcome` that links to it, a person's",
+        "answer to a deferred decision one named `decision.review`; its end is the instant of the answer.",
+        "Status stays Unset unless the decision pipeline itself failed: a blocked action is a gate at",
+        "work, no error.",
     ]
-    for on in ("resource", "decision", "outcome", "checkpoint", "tombstone"):
+    for on in ("resource", "decision", "outcome", "review", "checkpoint", "tombstone"):
         lines += [
             "",
             f"## On the {on}",
@@ -159,6 +194,11 @@ def page() -> str:
             for a in REGISTRY
             if a.on == on
         ]
+        if on == "review":
+            lines += [
+                "",
+                "And `decision.ref.trace_id` and `decision.ref.span_id`, as on the outcome.",
+            ]
     lines += [
         "",
         "## Context",
@@ -167,6 +207,12 @@ def page() -> str:
         "rollout arm reuse the standard names: "
         + ", ".join(f"`{prefix}*`" for prefix in REUSED_CONTEXT)
         + ".",
+        "",
+        "## What stays on the device",
+        "",
+        "An input that was dropped is NaN (or empty) and named in `decision.withheld`; dropped context is",
+        f"only named there. A verdict on either has no operator, and the reason `{WITHHELD}`.",
+        f"A pseudonym is `{PSEUDONYM}` and 16 hex digits.",
         "",
         "## Also accepted",
         "",

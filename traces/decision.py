@@ -1,4 +1,4 @@
-"""The decision and its outcome as immutable values.
+"""The decision, its outcome and a person's review of it as immutable values.
 
 Owns the words of the domain. Nothing here knows OpenTelemetry, a wire format or a database.
 """
@@ -31,11 +31,15 @@ class ModelVersion:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """What the model proposed. `score` and `threshold` share the model's own output unit."""
+    """What the model proposed. `score` and `threshold` share the model's own output unit.
+
+    `value` is the number that the action carries, such as a set point, in the action's own unit.
+    """
 
     action: str
     score: float | None = None
     threshold: float | None = None
+    value: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,9 @@ class GateVerdict:
     """What one gate said, with all that is needed to judge it again later.
 
     `limit` and `observed` are in the unit of `input`; NaN (and empty text) where the gate has none.
+    A rule that looks at more than a value says so in `input`: `tripped(x)` of a hysteresis that had
+    tripped before, `rate(x)` per second, `breach(x <= 1)` in seconds, `x in ["a"]` as 1 or 0,
+    `value(action)` in the unit of the action.
     """
 
     name: str
@@ -82,6 +89,9 @@ class Decision:
 
     `inputs` is the exact vector that the model consumed, in the model's order; missing = NaN.
     `context` keys are plain names (`mode`) or full OpenTelemetry names (`geo.location.lat`).
+    `value` is the number that the action was done with. `latency_us` is how long model and gates
+    took, `budget_us` how long they may. `withheld` names what the device kept to itself: inputs by
+    their name (NaN or empty here), context by its attribute (absent here).
     `extra` holds attributes of the span that no field names, so that nothing sent is lost.
     """
 
@@ -96,6 +106,10 @@ class Decision:
     context: Mapping[str, Scalar] = field(default_factory=dict)
     pass_probability: float | None = None
     exploration: bool | None = None
+    value: float | None = None
+    latency_us: int | None = None
+    budget_us: int | None = None
+    withheld: tuple[str, ...] = ()
     chain: ChainPosition | None = None
     clock: ClockReading | None = None
     extra: Mapping[str, object] = field(default_factory=dict)
@@ -120,4 +134,28 @@ class Outcome:
     @property
     def decision_id(self) -> str:
         """The decision that this outcome is about."""
+        return f"{self.trace_id}-{self.span_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class Review:
+    """What a person said to a decision that a gate had deferred.
+
+    `trace_id` (32 hex) and `span_id` (16 hex) name the decision, `gate` the gate that asked. `verdict`
+    is pass (approved), block (refused), modify (approved with a change) or defer (passed on). `by` is
+    the person; `action` is what the device then did, empty where nothing is known of it.
+    """
+
+    trace_id: str
+    span_id: str
+    gate: str
+    verdict: Verdict
+    by: str
+    reason: str = ""
+    action: str = ""
+    extra: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def decision_id(self) -> str:
+        """The decision that this review is about."""
         return f"{self.trace_id}-{self.span_id}"

@@ -1,7 +1,8 @@
-"""Declarative rule gates: the step between a recommendation and an action.
+"""Declarative gates: the step between a recommendation and an action.
 
 A gate is data, so the verdict that a device gave can be given again on the server from the record
-alone. No other file compares an observed value with a limit.
+alone. No other file compares an observed value with a limit. Gates that remember are in
+gates_over_time.py; interlocks, clamps and people in gates_of_kind.py.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from traces.decision import Disposition, GateVerdict
+from traces.decision import Disposition, GateVerdict, Verdict
 from traces.errors import WrongUse
 
 OPERATORS: dict[str, Callable[[float, float], bool]] = {
@@ -28,8 +30,10 @@ OPERATORS: dict[str, Callable[[float, float], bool]] = {
 class Gate:
     """A rule that lets an action pass while `input operator limit` holds.
 
-    `input` names a model input or a numeric context value. `guards` lists the actions that the
-    gate is asked about; empty means every action. A missing or non-finite value blocks.
+    `input` names a model input, a numeric context value or `value(<action>)`, the number that the
+    proposed action carries. `guards` lists the actions that the gate is asked about; empty means
+    every action. `otherwise` is its verdict where the rule does not hold: block, or defer to a
+    person. A missing or non-finite value blocks.
 
     >>> Gate("max_temperature", "temperature", "<=", 80.0).judge({"temperature": 91.5})
     GateVerdict(name='max_temperature', kind='rule', verdict='block', \
@@ -41,14 +45,10 @@ reason='temperature 91.5 is not <= 80', input='temperature', operator='<=', limi
     operator: str
     limit: float
     guards: tuple[str, ...] = ()
+    otherwise: Literal["block", "defer"] = "block"
 
     def __post_init__(self) -> None:
-        if self.operator not in OPERATORS:
-            raise WrongUse(
-                f"operator {self.operator!r} in gate {self.name!r}",
-                "one of " + " ".join(OPERATORS),
-                "a gate passes while `input operator limit` holds",
-            )
+        require_operator(self.name, self.operator)
 
     def guards_action(self, action: str) -> bool:
         """Whether this gate is asked before `action`."""
@@ -56,28 +56,79 @@ reason='temperature 91.5 is not <= 80', input='temperature', operator='<=', limi
 
     def judge(self, values: Mapping[str, object]) -> GateVerdict:
         """Give the verdict for the observed `values` (inputs and context by name). Never raises."""
-        observed = _number(values.get(self.input))
-        passes = holds(self.operator, observed, self.limit)
-        return GateVerdict(
-            name=self.name,
-            kind="rule",
-            verdict="pass" if passes else "block",
-            reason="" if passes else self._reason(observed),
-            input=self.input,
-            operator=self.operator,
-            limit=float(self.limit),
-            observed=observed,
+        observed = measured(values.get(self.input))
+        return compared(
+            self.name, self.input, self.operator, self.limit, observed, otherwise=self.otherwise
         )
 
-    def _reason(self, observed: float) -> str:
-        if math.isnan(observed):
-            return f"{self.input} was not recorded"
-        if math.isinf(observed):
-            return f"{self.input} {observed:g} is not finite"
-        said, limit = f"{observed:g}", f"{self.limit:g}"
-        if said == limit:
-            said, limit = repr(observed), repr(float(self.limit))
-        return f"{self.input} {said} is not {self.operator} {limit}"
+
+def require_operator(gate: str, operator_: str, allowed: Iterable[str] = OPERATORS) -> None:
+    """Raise WrongUse where the gate of that name has an operator that is not allowed."""
+    if operator_ not in allowed:
+        raise WrongUse(
+            f"operator {operator_!r} in gate {gate!r}",
+            "one of " + " ".join(allowed),
+            "a gate passes while `input operator limit` holds",
+        )
+
+
+def compared(
+    name: str,
+    input_: str,
+    operator_: str,
+    limit: float,
+    observed: float,
+    *,
+    otherwise: Verdict = "block",
+    because: str = "",
+) -> GateVerdict:
+    """The verdict of a rule on one observation: pass, or `otherwise`, or block if it is not finite.
+
+    `because` is the reason in other words than "input observed is not operator limit".
+    """
+    limit = float(limit)
+    if holds(operator_, observed, limit):
+        return GateVerdict(name, "rule", "pass", "", input_, operator_, limit, observed)
+    verdict = otherwise if math.isfinite(observed) else "block"
+    reason = because or _reason(input_, operator_, limit, observed)
+    return GateVerdict(name, "rule", verdict, reason, input_, operator_, limit, observed)
+
+
+def measured(value: object) -> float:
+    """A number that was observed; NaN for what is none, such as a text that looks like one.
+
+    >>> measured(3), measured("3"), measured(None)
+    (3.0, nan, nan)
+    """
+    if type(value) is float:
+        return value
+    if isinstance(value, str | bytes | bytearray):
+        return math.nan
+    try:
+        return float(value)  # pyright: ignore[reportArgumentType]
+    except Exception:  # noqa: BLE001 - a value of any type, and judging never raises
+        return math.nan
+
+
+def short(number: float) -> str:
+    """A number in as few digits as tell it apart from every other.
+
+    >>> short(80.0), short(80.0000001)
+    ('80', '80.0000001')
+    """
+    text = f"{number:g}"
+    return text if float(text) == number else repr(number)
+
+
+def _reason(input_: str, operator_: str, limit: float, observed: float) -> str:
+    if math.isnan(observed):
+        return f"{input_} was not recorded"
+    if math.isinf(observed):
+        return f"{input_} {observed:g} is not finite"
+    said, allowed = f"{observed:g}", f"{limit:g}"
+    if said == allowed:
+        said, allowed = repr(observed), repr(float(limit))
+    return f"{input_} {said} is not {operator_} {allowed}"
 
 
 def holds(operator_: str, observed: float, limit: float) -> bool:
@@ -92,7 +143,9 @@ def holds(operator_: str, observed: float, limit: float) -> bool:
 def rejudge(verdict: GateVerdict) -> str | None:
     """Give a recorded rule verdict again from its own record; None where it cannot be replayed.
 
-    A `modify` or `defer` of a rule counts as given again when its rule does not hold.
+    Every kind of rule states one comparison, of what it observed with the limit in force then. A
+    `modify` or `defer` of a rule counts as given again when its rule does not hold. A person cannot
+    be replayed, nor can what was withheld on the device, which leaves no operator.
     """
     if verdict.kind != "rule" or verdict.operator not in OPERATORS:
         return None
@@ -133,10 +186,3 @@ def binding(verdicts: Iterable[GateVerdict]) -> GateVerdict | None:
             if verdict.verdict == said:
                 return verdict
     return None
-
-
-def _number(value: object) -> float:
-    try:
-        return float(value)  # pyright: ignore[reportArgumentType]
-    except (TypeError, ValueError, OverflowError):
-        return math.nan

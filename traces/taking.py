@@ -36,6 +36,26 @@ def take_number(left: Attributes, name: str) -> float | None:
     return number(name, left.pop(name)) if name in left else None
 
 
+def take_amount(left: Attributes, name: str) -> float | None:
+    """Take a number that a double holds exactly; anything else stays where it is."""
+    value = left.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    if isinstance(value, int) and int(float(value)) != value:
+        return None
+    del left[name]
+    return float(value)
+
+
+def take_count(left: Attributes, name: str) -> int | None:
+    """Take an int from 0 on; anything else stays where it is."""
+    value = left.get(name)
+    if type(value) is not int or value < 0:
+        return None
+    del left[name]
+    return value
+
+
 def take_flag(left: Attributes, name: str) -> bool | None:
     """Take a boolean; None where there is none."""
     value = left.pop(name, None)

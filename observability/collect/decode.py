@@ -1,6 +1,6 @@
 """Groups of spans as a batch of rows, and what had to be rejected.
 
-A span that claims to be a decision or an outcome and is not becomes a row of `rejects`; every other
+A span that claims to be a decision, an outcome or a review and is not becomes a row of `rejects`; every other
 span is kept as it came.
 """
 
@@ -16,19 +16,20 @@ import pyarrow as pa
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
 from observability.collect.limits import Limits, check_attributes, check_count, check_times
-from observability.store import records
+from observability.store import records, records_later
 from observability.store.refused import reject_row
 from observability.store.schema import arrow_table
-from traces import codec
+from traces import codec, codec_later
 from traces.content import read_content
-from traces.conventions import DEVICE_ID, OUTCOME_SPAN
+from traces.conventions import DEVICE_ID, OUTCOME_SPAN, REVIEW_SPAN
 from traces.errors import InvalidSpan
 from traces.otlp import SpanGroup, attributes_of
 
 _COLUMN_TEXTS = (
     codec.TYPE, codec.MODEL_NAME, codec.MODEL_VERSION, codec.MODEL_DIGEST, codec.RECOMMENDED,
-    codec.ACTION, codec.DISPOSITION, codec.LABEL, codec.SOURCE,
-    codec.CHAIN_ID,
+    codec.ACTION, codec.DISPOSITION, codec_later.LABEL, codec_later.SOURCE,
+    codec.CHAIN_ID, codec_later.REVIEW_GATE, codec_later.REVIEW_BY, codec_later.REVIEW_REASON,
+    codec_later.REVIEW_ACTION,
 )  # fmt: skip
 _LONGEST_REASON = 500
 _DECISION_MARKS = (codec.TYPE, codec.ACTION, codec.DISPOSITION)
@@ -136,9 +137,12 @@ def _decode_span(
         decoded.add("decisions", row | stamp)
         decoded.decided.append(decoded.spans)
         layouts[layout["layout_id"]] = layout
-    elif span.name == OUTCOME_SPAN or codec.LABEL in attributes:
+    elif span.name == OUTCOME_SPAN or codec_later.LABEL in attributes:
         _require_device(stamp)
-        decoded.add("outcomes", records.outcome_row(span, content) | stamp)
+        decoded.add("outcomes", records_later.outcome_row(span, content) | stamp)
+    elif span.name == REVIEW_SPAN or codec_later.REVIEW_VERDICT in attributes:
+        _require_device(stamp)
+        decoded.add("reviews", records_later.review_row(span, content) | stamp)
     else:
         decoded.add("spans", records.span_row(span, content) | stamp)
 

@@ -49,6 +49,11 @@ def _lines(explanation: Explanation) -> Iterator[str]:
         yield f"outcome    {outcome.label} ({outcome.source}, {_utc(outcome.observed_at)})"
     if not stored.outcomes:
         yield "outcome    not known"
+    for review in stored.reviews:
+        why = f": {review.reason}" if review.reason else ""
+        yield f"review     {review.verdict} by {review.reviewer} ({_utc(review.reviewed_at)}){why}"
+    if stored.decision.withheld:
+        yield f"withheld   {', '.join(stored.decision.withheld)}, on the device"
     for line in explanation.missing:
         yield f"missing    {line}"
     yield from _gates(explanation.gates)

@@ -1,4 +1,4 @@
-"""`whence export`: decisions, with their outcomes and the other spans of their traces, as a file."""
+"""`whence export`: decisions, with their outcomes, reviews and the other spans of their traces, as a file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def run(arguments: argparse.Namespace) -> int:
         print(json.dumps({"file": str(output), **counts}))
     else:
         print(
-            f"{counts['decisions']:,} decisions, {counts['outcomes']:,} outcomes and "
+            f"{counts['decisions']:,} decisions, {counts['outcomes']:,} outcomes, "
+            f"{counts.get('reviews', 0):,} reviews and "
             f"{counts['spans']:,} other spans written to {output}"
         )
     return 0

@@ -48,12 +48,15 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if total["rejects"] or total["conflicts"] else 0
 
 
+_TOLD = ("decisions", "outcomes", "reviews", "spans")
+
+
 def _store(store: Path, groups: list[SpanGroup]) -> Counter[str]:
     decoded = decode(groups, origin="import", identity=UNVERIFIED)
     receipt = append(store, decoded.batch())
     return Counter(
         {
-            **{name: receipt.stored.get(name, 0) for name in ("decisions", "outcomes", "spans")},
+            **{name: receipt.stored.get(name, 0) for name in _TOLD},
             "rejects": len(decoded.reasons),
             "repeats": receipt.repeats,
             "conflicts": receipt.conflicts,
@@ -66,7 +69,8 @@ def _report(total: Counter[str], *, json_: bool) -> None:
         print(json.dumps(total))
         return
     print(
-        f"{total['decisions']:,} decisions, {total['outcomes']:,} outcomes and "
+        f"{total['decisions']:,} decisions, {total['outcomes']:,} outcomes, "
+        f"{total['reviews']:,} reviews and "
         f"{total['spans']:,} other spans stored; {total['repeats']:,} were stored already, "
         f"{total['conflicts']:,} conflict, {total['rejects']:,} rejected"
     )

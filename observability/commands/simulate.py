@@ -15,8 +15,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from observability.fleet.link import Link, link_to
 from observability.fleet.receiver import recorded_receiver
-from observability.fleet.simulate import Link, keep_time, link_to, ship_history, ship_live
+from observability.fleet.simulate import SimulatedFleet
 from observability.fleet.world.trained import TrainedModel
 from observability.fleet.world.world import World
 from observability.models import registry
@@ -45,16 +46,16 @@ def run(arguments: argparse.Namespace) -> int:
             _register(store, model)
         truth = Path(arguments.truth) if arguments.truth else store / "truth.json"
         truth.write_text(world.truth_json() + "\n")
-        keep_time(link, "recorded")
-        bar = stack.enter_context(
-            tqdm(desc="history", unit=" events", file=sys.stderr, disable=None)
+        link.keep_time("recorded")
+        fleet = stack.enter_context(
+            contextlib.closing(SimulatedFleet(world, link, work / "devices"))
         )
-        counts = ship_history(world, world.events(models), link, bar.update)
-        bar.close()
+        with tqdm(desc="history", unit=" spans", file=sys.stderr, disable=None) as bar:
+            counts = fleet.live_through(world.events(models), bar.update)
         _report(arguments, world, counts, truth, time.monotonic() - started)
         if arguments.live:
-            keep_time(link, "system")
-            _go_on(world, models, link)
+            link.keep_time("system")
+            _go_on(world, models, fleet)
     return 0
 
 
@@ -75,8 +76,8 @@ def _receiver(store: Path, endpoint: str | None, start: datetime) -> Iterator[Li
     if endpoint:
         yield link_to(store, endpoint)
         return
-    with recorded_receiver(store, int(start.timestamp()) * 10**9) as (url, _):
-        yield link_to(store, url)
+    with recorded_receiver(store, int(start.timestamp()) * 10**9) as link:
+        yield link
 
 
 def _refuse_filled(store: Path) -> None:
@@ -98,11 +99,11 @@ def _register(store: Path, model: TrainedModel) -> None:
     )
 
 
-def _go_on(world: World, models: tuple[TrainedModel, ...], link: Link) -> None:
+def _go_on(world: World, models: tuple[TrainedModel, ...], fleet: SimulatedFleet) -> None:
     since = int(world.end.timestamp()) * 10**9
     print("live: decisions go on in real time; Ctrl-C ends it", file=sys.stderr, flush=True)
-    with tqdm(desc="live", unit=" events", file=sys.stderr, disable=None) as bar:
-        for count in ship_live(world, world.live(models, since), link):
+    with tqdm(desc="live", unit=" spans", file=sys.stderr, disable=None) as bar:
+        for count in fleet.live_on(world.live(models, since)):
             bar.update(count)
 
 

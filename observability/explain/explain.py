@@ -15,6 +15,7 @@ from observability.explain.sentence import sentence
 from observability.models.registry import RegisteredModel, find, why_absent
 from observability.store.stored import stored_decision
 from traces import Decision, GateVerdict
+from traces.conventions import PSEUDONYM, WITHHELD
 from traces.errors import ModelError
 from traces.gates import binding, margin, rejudge
 
@@ -67,6 +68,9 @@ def _attributions(
     model = find(con, store, decision.model)
     if model is None:
         return None, (why_absent(con, store, decision.model),)
+    withheld = _withheld(decision, model)
+    if withheld:
+        return None, (withheld,)
     if model.reference is None or model.reference_path is None:
         name = f"{model.version.name} {model.version.version}"
         return None, (f"no reference is registered for {name}: there is nothing to compare with",)
@@ -84,6 +88,19 @@ def _attributions(
     except ImportError as error:
         return None, (f"{error.name} is not installed: nothing here can attribute a score",)
     return attributions, ()
+
+
+def _withheld(decision: Decision, model: RegisteredModel) -> str:
+    """Which features stayed on the device, or only a pseudonym left it: NaN would be another input."""
+    levels = decision.categoricals
+    names = [
+        feature.name
+        for feature in model.features
+        if feature.name in decision.withheld or levels.get(feature.name, "").startswith(PSEUDONYM)
+    ]
+    if not names:
+        return ""
+    return f"{', '.join(names)} {WITHHELD}: what the model saw there cannot be replayed here"
 
 
 def _recorded(decision: Decision, model: RegisteredModel) -> Recorded:

@@ -24,14 +24,24 @@ _VERDICT = {"block": "blocked it", "modify": "changed it", "defer": "deferred it
 def sentence(stored: StoredDecision, attributions: Attributions | None) -> str:
     """Say why, in one sentence; inputs are named only where the attributions are in order."""
     decision = stored.decision
-    did = f"{stored.device_id} chose {decision.action}"
+    did = f"{stored.device_id} chose {acted(decision.action, decision.value)}"
     proposed = decision.recommendation
     if proposed is None:
         return f"{did}: no recommendation of a model was recorded{_gate_clause(decision)}."
     if decision.disposition == "executed":
         reason = _score_clause(proposed) or "as the model proposed, without a score"
         return f"{did}: {reason}{_source_clause(proposed, attributions)}."
-    return f"{did}: the model proposed {proposed.action}{_in_brackets(proposed)}{_gate_clause(decision)}."
+    what = acted(proposed.action, proposed.value)
+    return f"{did}: the model proposed {what}{_in_brackets(proposed)}{_gate_clause(decision)}."
+
+
+def acted(action: str, value: float | None) -> str:
+    """An action with the number that it carries.
+
+    >>> acted("throttle", 0.62), acted("stop", None)
+    ('throttle 0.62', 'stop')
+    """
+    return action if value is None else f"{action} {figures(value)}"
 
 
 def figures(value: float) -> str:

@@ -122,14 +122,24 @@ def clock_kind(con: duckdb.DuckDBPyConnection) -> Literal["system", "recorded"]:
     return "recorded" if row and row[0] == "recorded" else "system"
 
 
+def has_table(con: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Whether the store has the table; one of an earlier version, not yet written again, may lack it."""
+    row = con.execute(
+        "SELECT count(*) FROM duckdb_tables() WHERE database_name = ? AND table_name = ?",
+        [ALIAS, name],
+    ).fetchone()
+    return row != (0,)
+
+
 def now(con: duckdb.DuckDBPyConnection) -> datetime:
     """The store's present, UTC: this machine's time, or on recorded time the newest received_at."""
     if clock_kind(con) == "system":
         return datetime.now(UTC)
-    row = con.execute(
-        "SELECT max(received_at) FROM (SELECT received_at FROM decisions UNION ALL"
-        " SELECT received_at FROM outcomes UNION ALL SELECT received_at FROM spans)"
-    ).fetchone()
+    tables = ["decisions", "outcomes", "spans", *(["reviews"] if has_table(con, "reviews") else [])]
+    received = " UNION ALL ".join(
+        f"SELECT max(received_at) AS newest FROM {name}" for name in tables
+    )
+    row = con.execute(f"SELECT max(newest) FROM ({received})").fetchone()
     return row[0] if row and row[0] else datetime.fromtimestamp(0, UTC)
 
 

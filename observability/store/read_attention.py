@@ -34,7 +34,9 @@ MISSING_AFTER = timedelta(minutes=15)
 NAMED = 6
 """Silent devices that a reason names at most."""
 
-Kind = Literal["silent", "model", "chain", "reject", "conflict", "version", "person", "gate"]
+Kind = Literal[
+    "silent", "model", "chain", "reject", "conflict", "version", "limit", "person", "gate"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ def concerns(fleet: Fleet, now: datetime, *, recorded: bool) -> tuple[Concern, .
         *_rejects(fleet.rejects),
         *_conflicts(fleet.conflicts),
         *map(_version, acting_otherwise(fleet.versions)),
+        *_limits(fleet.limits),
         *_people(fleet.people),
         *_gates(fleet.gates),
     )
@@ -212,6 +215,23 @@ def _version(one: ActsOtherwise) -> Concern:
         wrong=False,
         filters={"model": one.model},
     )
+
+
+def _limits(limits: pl.DataFrame) -> list[Concern]:
+    """Rules with another limit on the smaller part of the fleet; what all devices have is a policy."""
+    found = [
+        Concern(
+            "limit",
+            f"Gate {row['gate']} has another limit on {_of(row['devices'], 'device')}",
+            f"{row['limit']:g} instead of {row['usual']:g}, {row['first_at']:%Y-%m-%d %H:%M} to "
+            f"{row['last_at']:%Y-%m-%d %H:%M} UTC: {row['blocked']:,} of {row['judged']:,} blocked",
+            wrong=False,
+            filters={"gate": row["gate"]},
+        )
+        for row in limits.iter_rows(named=True)
+        if 2 * row["devices"] < row["all_devices"]
+    ]
+    return found[-GATES_LISTED:]
 
 
 def _people(people: pl.DataFrame) -> list[Concern]:

@@ -65,6 +65,31 @@ GROUP BY gate.name
 ORDER BY blocked DESC, gate
 """
 
+_LIMITS = """
+WITH judged AS (
+    SELECT decision_type, asked.name AS gate, asked."input" || ' ' || asked.operator AS rule,
+        asked."limit" AS "limit", count(*) AS judged,
+        count(DISTINCT device_id) AS devices, count(*) FILTER (asked.verdict = 'block') AS blocked,
+        min(decided_at) AS first_at, max(decided_at) AS last_at
+    FROM (
+        SELECT decision_type, device_id, decided_at, unnest(gates) AS asked
+        FROM decisions
+        WHERE ($start IS NULL OR decided_at >= $start) AND ($end IS NULL OR decided_at < $end)
+    )
+    WHERE asked.kind = 'rule' AND isfinite(asked."limit")
+    GROUP BY GROUPING SETS ((decision_type, gate, rule), (decision_type, gate, rule, "limit"))
+), usual AS (
+    SELECT decision_type, gate, rule, max(devices) AS all_devices, arg_max("limit", judged) AS usual
+    FROM judged
+    GROUP BY decision_type, gate, rule
+    HAVING count("limit") > 1
+)
+SELECT gate, "limit", usual, devices, all_devices, judged, blocked, first_at, last_at
+FROM judged JOIN usual USING (decision_type, gate, rule)
+WHERE "limit" <> usual
+ORDER BY first_at, gate
+"""
+
 _PEOPLE = """
 WITH asked AS (
     SELECT decided_at, gate.name AS gate, gate.verdict = 'pass' AS passed,
@@ -150,6 +175,8 @@ class Fleet:
 
     `devices`: device_id, last_decided_at, decisions, blocked, last_action, last_disposition,
     last_decision_id, last_model, mean_interval_s, decisions_ever. `gates`: gate, judged, blocked.
+    `limits` that differ from a rule's most frequent one, in the unit of its input: gate, limit, usual,
+    devices (of all_devices that it judged), judged, blocked, first_at, last_at.
     `people` at human gates, over the window and 14 days before: gate, person, judged,
     passed, run (passes since the last verdict that was none), run_since, run_answer_s, answer_s (medians),
     chosen (judged in the window). `versions`, over all time before the window's end: decision_type,
@@ -161,6 +188,7 @@ class Fleet:
     totals: Totals
     devices: pl.DataFrame
     gates: pl.DataFrame
+    limits: pl.DataFrame
     people: pl.DataFrame
     versions: pl.DataFrame
     rejects: pl.DataFrame
@@ -176,6 +204,7 @@ def fleet(con: duckdb.DuckDBPyConnection, window: Window) -> Fleet:
         totals=Totals(**one(con, _TOTALS, chosen)),
         devices=frame(con, _DEVICES, chosen),
         gates=frame(con, _GATES, chosen),
+        limits=frame(con, _LIMITS, chosen),
         people=frame(con, _PEOPLE, {**chosen, "back": _look_back(window)}),
         versions=frame(con, _VERSIONS, chosen),
         rejects=frame(con, _REJECTS, chosen),

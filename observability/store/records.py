@@ -28,7 +28,6 @@ from traces.decision import (
     Decision,
     GateVerdict,
     ModelVersion,
-    Outcome,
     Recommendation,
 )
 from traces.otlp import attributes_of, key_values
@@ -74,7 +73,7 @@ def decision_row(span: Span, content: Content) -> tuple[Row, Row]:
         "model_name": decision.model.name,
         "model_version": decision.model.version,
         "model_digest": decision.model.digest,
-        "decided_at": _instant(columns["end_unix_nano"]),
+        "decided_at": instant(columns["end_unix_nano"]),
         "recommendation": recommendation.action or None,
         "score": recommendation.score,
         "threshold": recommendation.threshold,
@@ -92,33 +91,21 @@ def decision_row(span: Span, content: Content) -> tuple[Row, Row]:
     }, layout
 
 
-def outcome_row(span: Span, content: Content) -> Row:
-    """The row of `outcomes` for an outcome span. Takes the span apart; raises InvalidSpan, it whole."""
-    outcome = codec.decode_outcome(content.values)
-    return {
-        **_ids(span),
-        **_span_columns(span, content),
-        "decision_id": outcome.decision_id,
-        "label": outcome.label,
-        "value": outcome.value,
-        "source": outcome.source,
-        "observed_at": _instant(outcome.observed_unix_nano),
-        **stated_place(content.values),
-        "rest": _rest(span),
-    }
-
-
 def span_row(span: Span, content: Content) -> Row:
     """The row of `spans` for any other span. Takes the span apart."""
     return {
-        **_ids(span),
-        **_span_columns(span, content),
         "parent_span_id": span.parent_span_id.hex(),
         "name": span.name,
         "attributes": [(name, as_text(value)) for name, value in content.values.items()],
-        **stated_place(content.values),
-        "rest": _rest(span),
+        **whole_row(span, content),
     }
+
+
+def whole_row(span: Span, content: Content) -> Row:
+    """What every table but decisions has of a span, its place in a chain included. Takes the span apart."""
+    ids = {"trace_id": span.trace_id.hex(), "span_id": span.span_id.hex()}
+    place = stated_place(content.values)
+    return {**ids, **_span_columns(span, content), **place, "rest": _rest(span)}
 
 
 def resource_row(envelope: ResourceSpans) -> Row:
@@ -151,7 +138,7 @@ def layout_row(
 
 
 def stored_span(kind: str, row: Mapping[str, Any]) -> Span:
-    """The OTLP span that a row of decisions, outcomes or spans came from.
+    """The OTLP span that a row of decisions, outcomes, reviews or spans came from.
 
     A row of `decisions` must also have the `names` and `categorical_names` of its layout, unless it
     states no inputs.
@@ -202,11 +189,6 @@ def stored_decision_value(row: Mapping[str, Any]) -> Decision:
     return codec.decode_decision({**codec.encode_decision(columns), **rest})
 
 
-def stored_outcome_value(row: Mapping[str, Any]) -> Outcome:
-    """The Outcome that a row of `outcomes` states."""
-    return codec.decode_outcome(attributes_of(Span.FromString(row["rest"]).attributes))
-
-
 def device_id(envelope: ResourceSpans) -> str:
     """The device that the resource claims; empty where it claims none."""
     for pair in envelope.resource.attributes:
@@ -248,10 +230,6 @@ def _number(value: Any) -> Any:
     return value if value is None else value + 0.0
 
 
-def _ids(span: Span) -> Row:
-    return {"trace_id": span.trace_id.hex(), "span_id": span.span_id.hex()}
-
-
 def _span_columns(span: Span, content: Content) -> Row:
     start, end = span.start_time_unix_nano, span.end_time_unix_nano
     return {
@@ -270,7 +248,8 @@ def _rest(span: Span) -> bytes:
     return span.SerializeToString(deterministic=True)
 
 
-def _instant(unix_nano: int) -> datetime:
+def instant(unix_nano: int) -> datetime:
+    """An instant UTC, from nanoseconds since 1970."""
     return _EPOCH + timedelta(microseconds=unix_nano // 1000)
 
 

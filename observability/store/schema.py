@@ -21,6 +21,7 @@ from traces.errors import StoreError
 KEYS: dict[str, tuple[str, ...]] = {
     "decisions": ("device_id", "decision_id"),
     "outcomes": ("device_id", "trace_id", "span_id"),
+    "reviews": ("device_id", "trace_id", "span_id"),
     "spans": ("device_id", "trace_id", "span_id"),
     "layouts": ("layout_id",),
     "resources": ("resource_id",),
@@ -40,7 +41,7 @@ KEYS: dict[str, tuple[str, ...]] = {
 }
 """What makes a row of each table the same row; the writer stores it once."""
 
-CONTENT = ("decisions", "outcomes", "spans")
+CONTENT = ("decisions", "outcomes", "reviews", "spans")
 """Tables whose rows carry a digest: the same key with another digest is a conflict."""
 
 
@@ -72,11 +73,22 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE spans ADD COLUMN chain_id VARCHAR",
         "ALTER TABLE spans ADD COLUMN seq BIGINT",
         "ALTER TABLE spans ADD COLUMN prev BLOB",
-        *_made("chain_events", "chain_gaps", "chain_ranges", "chain_status"),
+        *_made(
+            "reviews",
+            "decisions_final",
+            "chain_events",
+            "chain_gaps",
+            "chain_ranges",
+            "chain_status",
+        ),
+        _partitioned("reviews"),
         _partitioned("chain_events"),
     ),
 }
-"""Statements that take a store from the version before to the version that is the key."""
+"""Statements that take a store from the version before to the version that is the key.
+
+What `_made` takes from schema.sql is to be written out here when a later version changes it.
+"""
 
 
 @functools.cache

@@ -80,6 +80,30 @@ CREATE TABLE outcomes (
     rest BLOB                         -- the OTLP Span less ids and times
 );
 
+CREATE TABLE reviews (
+    device_id VARCHAR,
+    trace_id VARCHAR,                 -- of the review's own span
+    span_id VARCHAR,
+    decision_id VARCHAR,              -- the decision that it is about
+    gate VARCHAR,                     -- the gate that asked a person
+    verdict VARCHAR,                  -- pass, block, modify; defer = passed on
+    reviewer VARCHAR,                 -- who said so
+    reason VARCHAR,                   -- empty: none given
+    action VARCHAR,                   -- what the device then did; NULL = not known
+    reviewed_at TIMESTAMPTZ,          -- end of the span, UTC
+    received_at TIMESTAMPTZ,
+    start_unix_nano BIGINT,
+    end_unix_nano BIGINT,
+    chain_id VARCHAR,                 -- the device's hash chain; NULL = not chained
+    seq BIGINT,                       -- place in the chain, from 0 without gaps
+    prev BLOB,                        -- 32 bytes: the chain's head before this span
+    digest BLOB,
+    origin VARCHAR,
+    identity VARCHAR,
+    resource_id VARCHAR,
+    rest BLOB                         -- the OTLP Span less ids and times
+);
+
 CREATE TABLE spans (
     device_id VARCHAR,                -- empty: the resource names no device
     trace_id VARCHAR,
@@ -111,7 +135,7 @@ CREATE TABLE rejects (
 CREATE TABLE conflicts (
     device_id VARCHAR,
     span_key VARCHAR,                 -- <trace id>-<span id> that is stored already
-    kind VARCHAR,                     -- decisions, outcomes, spans: where it is stored
+    kind VARCHAR,                     -- decisions, outcomes, reviews, spans: where it is stored
     digest BLOB,                      -- of the other content
     raw BLOB,                         -- the other content as OTLP Span, at most 64 KiB
     received_at TIMESTAMPTZ
@@ -232,3 +256,14 @@ CREATE VIEW chain_status AS
         last_seq + 1 - coalesce(missing, 0) - coalesce(arrived, 0) AS lost,
         coalesce(verified, 0) AS verified, verified_to, coalesce(unsigned_tail, 0) AS unsigned_tail
     FROM told LEFT JOIN counted USING (device_id, chain_id) LEFT JOIN gone USING (device_id, chain_id);
+
+CREATE VIEW decisions_final AS
+    SELECT d.device_id, d.decision_id, d.decision_type, d.decided_at, d.received_at,
+        d.recommendation, d.score, d.action, d.disposition, r.gate AS review_gate,
+        r.verdict AS review_verdict, r.reviewer, r.reason AS review_reason, r.reviewed_at,
+        coalesce(r.action, d.action) AS final_action
+    FROM decisions AS d LEFT JOIN (
+        FROM reviews
+        QUALIFY row_number() OVER (
+            PARTITION BY device_id, decision_id ORDER BY reviewed_at DESC, span_id) = 1
+    ) AS r USING (device_id, decision_id);

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import duckdb
 import numpy as np
+import pyarrow as pa
 
 _MERGE_AT = 100_000
 
@@ -17,12 +18,21 @@ class Seen:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, table: str, keys: tuple[str, ...]) -> None:
         self._hash = f"hash({', '.join(keys)})"
-        self._old = np.sort(self._hashes(con, table))
+        rows = con.execute(f"SELECT {self._hash} AS hash FROM {table}").fetchnumpy()
+        self._old = np.sort(np.asarray(rows["hash"], dtype=np.uint64))
         self._recent: set[int] = set()
 
-    def may_hold(self, con: duckdb.DuckDBPyConnection, source: str) -> tuple[bool, np.ndarray]:
-        """Whether a key of `source` may be stored or may be there twice; and its hashes."""
-        hashes = self._hashes(con, source)
+    def may_hold(
+        self, con: duckdb.DuckDBPyConnection, incoming: pa.Table
+    ) -> tuple[bool, np.ndarray]:
+        """Whether a key of `incoming` may be stored or may be there twice; and their hashes.
+
+        DuckDB finds the table by the name of the variable, which costs less than to register it.
+        """
+        if not incoming.num_rows:
+            return False, np.empty(0, np.uint64)
+        rows = con.execute(f"SELECT {self._hash} AS hash FROM incoming").fetchnumpy()
+        hashes = np.asarray(rows["hash"], dtype=np.uint64)
         if len(np.unique(hashes)) < len(hashes) or not self._recent.isdisjoint(hashes.tolist()):
             return True, hashes
         places = np.searchsorted(self._old, hashes)
@@ -36,7 +46,3 @@ class Seen:
             recent = np.fromiter(self._recent, np.uint64, len(self._recent))
             self._old = np.sort(np.concatenate([self._old, recent]))
             self._recent.clear()
-
-    def _hashes(self, con: duckdb.DuckDBPyConnection, source: str) -> np.ndarray:
-        rows = con.execute(f"SELECT {self._hash} AS hash FROM {source}").fetchnumpy()
-        return np.asarray(rows["hash"], dtype=np.uint64)

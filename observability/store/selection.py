@@ -1,7 +1,7 @@
 """The spans of selected decisions, in one fixed order: what an export writes.
 
-With a decision go its outcomes and the other spans of its trace. The order depends on nothing but
-the spans themselves, so equal stores give equal files.
+With a decision go its outcomes, its reviews and the other spans of its trace. The order depends on
+nothing but the spans themselves, so equal stores give equal files.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ _SOURCES = {
     "outcomes": (
         "trace_id || '-' || span_id",
         "outcomes SEMI JOIN chosen USING (device_id, decision_id)",
+    ),
+    "reviews": (
+        "trace_id || '-' || span_id",
+        "reviews SEMI JOIN chosen USING (device_id, decision_id)",
     ),
     "spans": ("trace_id || '-' || span_id", "spans SEMI JOIN chosen USING (trace_id)"),
 }
@@ -59,13 +63,13 @@ class Selection:
 
 
 def count_spans(con: duckdb.DuckDBPyConnection, selection: Selection) -> dict[str, int]:
-    """How many rows of decisions, outcomes and spans the selection has, by table."""
+    """How many rows of decisions, outcomes, reviews and spans the selection has, by table."""
     where, parameters = selection.condition()
     return {
         kind: _count(
             con, f"WITH chosen AS ({_CHOSEN}{where}) SELECT count(*) FROM {source}", parameters
         )
-        for kind, (_, source) in _SOURCES.items()
+        for kind, (_, source) in _sources(con).items()
     }
 
 
@@ -75,7 +79,7 @@ def select_spans(
     """The selection's spans with their envelopes, ordered by start time and ids."""
     envelopes: dict[str, ResourceSpans] = {}
     merged = heapq.merge(
-        *(_rows(lake.cursor(con), kind, selection) for kind in _SOURCES),
+        *(_rows(lake.cursor(con), kind, selection) for kind in _sources(con)),
         key=lambda row: row["place"],
     )
     for row in merged:
@@ -83,6 +87,11 @@ def select_spans(
         if envelope is None:
             envelope = envelopes[row["resource_id"]] = _envelope(con, row["resource_id"])
         yield envelope, stored_span(row["kind"], row)
+
+
+def _sources(con: duckdb.DuckDBPyConnection) -> dict[str, tuple[str, str]]:
+    """What to read; a store that an earlier version wrote last has no reviews."""
+    return {k: v for k, v in _SOURCES.items() if k != "reviews" or lake.has_table(con, k)}
 
 
 def _rows(

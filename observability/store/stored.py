@@ -8,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from observability.store import lake
 from observability.store.records import stored_decision_value
 from traces import Decision
 
@@ -24,6 +25,19 @@ class KnownOutcome:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownReview:
+    """What a person said to the decision; `action` is None where nothing is known. Times UTC."""
+
+    gate: str
+    verdict: str
+    reviewer: str
+    reason: str
+    action: str | None
+    reviewed_at: datetime
+    received_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class StoredDecision:
     """A decision with its place in the store; times UTC."""
 
@@ -35,13 +49,16 @@ class StoredDecision:
     origin: str
     decision: Decision
     outcomes: tuple[KnownOutcome, ...]
+    reviews: tuple[KnownReview, ...] = ()
     layout_id: str = ""
     resource_id: str = ""
     clock_uncertainty_us: int | None = None
 
 
 def stored_decision(con: duckdb.DuckDBPyConnection, decision_id: str) -> StoredDecision | None:
-    """The decision of this id, its outcomes in the order in which they became known; None if not stored.
+    """The decision of this id; None if not stored.
+
+    Its outcomes come in the order in which they became known, its reviews in that in which they were given.
 
     Of an id that several devices claim, the decision stored first.
     """
@@ -66,10 +83,24 @@ def stored_decision(con: duckdb.DuckDBPyConnection, decision_id: str) -> StoredD
         origin=row["origin"],
         decision=stored_decision_value({**row, "names": names[0], "categorical_names": names[1]}),
         outcomes=tuple(KnownOutcome(*outcome) for outcome in outcomes),
+        reviews=_reviews(con, row["device_id"], decision_id),
         layout_id=row["layout_id"],
         resource_id=row["resource_id"],
         clock_uncertainty_us=row["clock_uncertainty_us"],
     )
+
+
+def _reviews(
+    con: duckdb.DuckDBPyConnection, device_id: str, decision_id: str
+) -> tuple[KnownReview, ...]:
+    if not lake.has_table(con, "reviews"):
+        return ()
+    rows = con.execute(
+        "SELECT gate, verdict, reviewer, reason, action, reviewed_at, received_at FROM reviews"
+        " WHERE decision_id = ? AND device_id = ? ORDER BY reviewed_at, received_at, span_id",
+        [decision_id, device_id],
+    ).fetchall()
+    return tuple(KnownReview(*row) for row in rows)
 
 
 def first_row(

@@ -156,6 +156,7 @@ class Writer:
 
     def _open(self, clock: str) -> duckdb.DuckDBPyConnection:
         con = lake.attach(self.store, read_only=False)
+        con.execute("SET threads = 1")  # a commit is many small queries: handing them on costs more
         try:
             self._prepare(con, clock)
         except duckdb.Error as error:
@@ -197,8 +198,7 @@ class Writer:
         for name, table in batch.items():
             if not table.num_rows:
                 continue
-            self.con.register("incoming", table)
-            if name in schema.CONTENT and self._certainly_new(name, hashes):
+            if name in schema.CONTENT and self._certainly_new(name, table, hashes):
                 fresh = table
             else:
                 fresh = self._fresh(name, table, receipt, conflicts)
@@ -222,39 +222,41 @@ class Writer:
         new = [index for index, key in enumerate(keys) if key not in self._known[name]]
         return table.take(pa.array(new, pa.int64()))
 
-    def _certainly_new(self, name: str, hashes: dict[str, np.ndarray]) -> bool:
+    def _certainly_new(self, name: str, incoming: pa.Table, hashes: dict[str, np.ndarray]) -> bool:
         """Whether no key of `incoming` is stored or there twice; leaves their hashes in `hashes`."""
         if name not in self._seen:
             self._seen[name] = Seen(self.con, name, schema.KEYS[name])
-        perhaps, hashes[name] = self._seen[name].may_hold(self.con, "incoming")
+        perhaps, hashes[name] = self._seen[name].may_hold(self.con, incoming)
         return not perhaps
 
     def _fresh(
         self,
         name: str,
-        table: pa.Table,
+        incoming: pa.Table,
         receipt: Receipt,
         conflicts: list[Conflict],
     ) -> pa.Table:
         """The rows of `incoming` whose key is neither stored nor earlier in the batch."""
         keys = schema.KEYS[name]
         content = name in schema.CONTENT
-        digests = table["digest"].to_pylist() if content else [None] * table.num_rows
+        digests = incoming["digest"].to_pylist() if content else [None] * incoming.num_rows
         columns = ", ".join((*keys, "digest") if content else keys)
         rows = self.con.execute(
             f"SELECT {columns} FROM {name} SEMI JOIN incoming USING ({', '.join(keys)})"
         ).fetchall()
         seen = {row[: len(keys)]: row[-1] if content else None for row in rows}
         kept = []
-        for index, key in enumerate(zip(*(table[k].to_pylist() for k in keys), strict=True)):
+        for index, key in enumerate(zip(*(incoming[k].to_pylist() for k in keys), strict=True)):
             if key not in seen:
                 seen[key] = digests[index]
                 kept.append(index)
             elif seen[key] == digests[index]:
                 receipt.repeats += content
             else:
-                conflicts.append((name, table.slice(index, 1).to_pylist()[0]))
-        return table if len(kept) == table.num_rows else table.take(pa.array(kept, pa.int64()))
+                conflicts.append((name, incoming.slice(index, 1).to_pylist()[0]))
+        if len(kept) == incoming.num_rows:
+            return incoming
+        return incoming.take(pa.array(kept, pa.int64()))
 
     def _with_names(self, row: dict[str, Any]) -> dict[str, Any]:
         """A row of `decisions` with the names of its inputs; any other as it is."""
@@ -264,17 +266,15 @@ class Writer:
         ).fetchone()
         return {**row, "names": found[0], "categorical_names": found[1]} if found else row
 
-    def _insert_rows(self, name: str, table: pa.Table) -> pa.Table:
+    def _insert_rows(self, name: str, incoming: pa.Table) -> pa.Table:
         """Insert the rows, stamped with `now` where they have no received_at, and return them so."""
-        if "received_at" not in table.column_names:
-            stamp = pa.array([self.now()] * table.num_rows, _STAMP)
-            table = table.append_column("received_at", stamp)
-        folders = self._files.folders(name, table["received_at"].unique().to_pylist())
-        self.con.register("incoming", table)
+        if "received_at" not in incoming.column_names:
+            stamp = pa.array([self.now()] * incoming.num_rows, _STAMP)
+            incoming = incoming.append_column("received_at", stamp)
+        folders = self._files.folders(name, incoming["received_at"].unique().to_pylist())
         self.con.execute(f"INSERT INTO {name} BY NAME FROM incoming")
-        self.con.unregister("incoming")
         self._files.sync(folders)
-        return table
+        return incoming
 
 
 def _take_lock(store: Path) -> Any:

@@ -13,10 +13,21 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from observability.cli import main
 from observability.collect.serving import serving
 from observability.store.write import Writer
-from tests.spans import NOON, batch, counts, decision, decision_span, outcome_span, rows, span
-from tests.strategies import STORED, decisions, otlp_spans, outcomes
-from traces import Decision, Outcome
-from traces.codec import encode_decision, encode_outcome
+from tests.spans import (
+    NOON,
+    batch,
+    counts,
+    decision,
+    decision_span,
+    outcome_span,
+    review_span,
+    rows,
+    span,
+)
+from tests.strategies import STORED, decisions, otlp_spans, outcomes, reviews
+from traces import Decision, Outcome, Review
+from traces.codec import encode_decision
+from traces.codec_later import encode_outcome, encode_review
 from traces.otlp import key_values
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -25,7 +36,7 @@ HOUR = 3600 * 10**9
 
 @pytest.fixture(scope="module")
 def _sent_once(_made_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three devices, two types, an hour apart; outcomes, other spans and forms of other SDKs."""
+    """Three devices, two types, an hour apart; outcomes, reviews, other spans and forms of other SDKs."""
     store = shutil.copytree(_made_once, tmp_path_factory.mktemp("sent") / "fleet")
     with Writer(store) as writer:
         for number, device in enumerate(["a", "b", "c"]):
@@ -52,8 +63,13 @@ def _sent_once(_made_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
             outcome = outcome_span(
                 stop, start_time_unix_nano=NOON + 9 * HOUR, end_time_unix_nano=NOON + 9 * HOUR
             )
+            review = review_span(
+                opened, start_time_unix_nano=NOON + 8 * HOUR, end_time_unix_nano=NOON + 8 * HOUR
+            )
             unrelated = span({"of": "another trace"})
-            writer.write(batch(stop, opened, foreign, child, outcome, unrelated, device=device))
+            writer.write(
+                batch(stop, opened, foreign, child, outcome, review, unrelated, device=device)
+            )
     return store
 
 
@@ -74,7 +90,8 @@ def test_export_import_export_is_identical(whence: Any, fleet: Path, tmp_path: P
     said = whence("import", tmp_path / "first.jsonl", "--store", tmp_path / "other")
     assert said == (
         0,
-        "9 decisions, 3 outcomes and 3 other spans stored; 0 were stored already, 0 conflict, 0 rejected\n",
+        "9 decisions, 3 outcomes, 3 reviews and 3 other spans stored; "
+        "0 were stored already, 0 conflict, 0 rejected\n",
         "",
     )
     assert exported(whence, tmp_path / "other", "second.jsonl") == first
@@ -89,7 +106,8 @@ def test_importing_what_is_stored_already_changes_nothing(
     said = whence("import", tmp_path / "first.jsonl", "--json", "--store", fleet)
     assert said.status == 0
     assert json.loads(said.out) == {
-        "decisions": 0, "outcomes": 0, "spans": 0, "rejects": 0, "repeats": 15, "conflicts": 0
+        "decisions": 0, "outcomes": 0, "reviews": 0, "spans": 0, "rejects": 0, "repeats": 18,
+        "conflicts": 0,
     }  # fmt: skip
     assert counts(fleet) == before
 
@@ -109,10 +127,19 @@ def test_a_device_that_sends_again_after_an_import_is_no_conflict(
     assert (receipt.repeats, receipt.conflicts) == (1, 0)
 
 
+def _sent(value: Decision | Outcome | Review) -> tuple[str, dict[str, Any]]:
+    """The name and the attributes of its span."""
+    if isinstance(value, Decision):
+        return "decision", encode_decision(value)
+    if isinstance(value, Outcome):
+        return "decision.outcome", encode_outcome(value)
+    return "decision.review", encode_review(value)
+
+
 @settings(max_examples=2)
 @given(
     st.lists(
-        st.tuples(otlp_spans(), decisions(texts=STORED) | outcomes(STORED)),
+        st.tuples(otlp_spans(), decisions(texts=STORED) | outcomes(STORED) | reviews(STORED)),
         min_size=12,
         max_size=12,
     )
@@ -120,19 +147,18 @@ def test_a_device_that_sends_again_after_an_import_is_no_conflict(
 def test_export_import_export_is_identical_whatever_was_sent(
     _made_once: Path,
     tmp_path_factory: pytest.TempPathFactory,
-    sent: list[tuple[Span, Decision | Outcome]],
+    sent: list[tuple[Span, Decision | Outcome | Review]],
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
     one, two = (shutil.copytree(_made_once, folder / name) for name in ("one", "two"))
     spans = []
     for number, (frame, value) in enumerate(sent * 4, start=1):
-        decided = isinstance(value, Decision)
+        name, attributes = _sent(value)
         frame.trace_id, frame.span_id = number.to_bytes(16, "big"), number.to_bytes(8, "big")
         frame.start_time_unix_nano, frame.end_time_unix_nano = NOON, NOON + number
-        frame.name = "decision" if decided else "decision.outcome"
+        frame.name = name
         del frame.attributes[:]
-        attributes = encode_decision(value) if decided else encode_outcome(value)
-        attributes |= {"decision.input.z": -0.0} if number % 5 == 0 and decided else {}
+        attributes |= {"decision.input.z": -0.0} if number % 5 == 0 and name == "decision" else {}
         frame.attributes.extend(key_values(attributes))
         spans.append(Span.FromString(frame.SerializeToString()))
     with Writer(one) as writer:
@@ -193,7 +219,8 @@ def test_one_decision_is_exported_by_its_id_with_what_belongs_to_it(
         "export", "--store", fleet, "-o", fleet.parent / "one.jsonl", "--id", key, "--json"
     )
     assert json.loads(said.out) == {
-        "file": str(fleet.parent / "one.jsonl"), "decisions": 1, "outcomes": 1, "spans": 1
+        "file": str(fleet.parent / "one.jsonl"), "decisions": 1, "outcomes": 1, "reviews": 0,
+        "spans": 1,
     }  # fmt: skip
     names = [
         each["name"]
@@ -253,4 +280,4 @@ def test_a_large_file_is_imported_in_parts(
     (tmp_path / "lines.jsonl").write_bytes(first * 5)
     monkeypatch.setattr(import_, "_BYTES_PER_COMMIT", len(first) + 1)
     said = whence("import", tmp_path / "lines.jsonl", "--json", "--store", tmp_path / "other")
-    assert (json.loads(said.out)["decisions"], json.loads(said.out)["repeats"]) == (9, 60)
+    assert (json.loads(said.out)["decisions"], json.loads(said.out)["repeats"]) == (9, 72)

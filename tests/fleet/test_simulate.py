@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 from datetime import UTC, datetime
@@ -14,7 +15,8 @@ import observability
 from observability.cli import main
 from observability.collect.receiver import RECEIVED_AT, TRACES_PATH
 from observability.collect.serving import serving
-from observability.fleet.simulate import link_to, ship_live
+from observability.fleet.link import link_to
+from observability.fleet.simulate import SimulatedFleet
 from observability.fleet.world.world import World
 
 SMALL = ("--days", "6", "--devices", "4", "--start", "2026-01-05T00:00:00Z")
@@ -83,7 +85,9 @@ def test_live_events_are_sent_when_they_are_due_and_received_now(tmp_path: Path)
     models = world.train(tmp_path)
     with serving(store) as url:
         since = int((now.timestamp() - 1800) * 10**9)
-        sent = next(iter(ship_live(world, world.live(models, since), link_to(store, url))))
+        fleet = SimulatedFleet(world, link_to(store, url), tmp_path / "devices")
+        with contextlib.closing(fleet):
+            sent = next(iter(fleet.live_on(world.live(models, since))))
         with observability.connect(store) as con:
             stored = con.execute(
                 "SELECT (SELECT count(*) FROM decisions WHERE received_at >= $now)"

@@ -48,12 +48,14 @@ def a_fleet(
     gates: list[tuple[str, int, int]] | None = None,
     rejects: list[tuple[str, int, int]] | None = None,
     conflicts: int = 0,
+    limits: pl.DataFrame | None = None,
 ) -> Fleet:
     rows = devices or [device("calm", quiet=timedelta(minutes=1), every=timedelta(minutes=1))]
     return Fleet(
         totals=Totals(devices=len(rows), decisions=400, blocked=0, known=0, newest_decided_at=NOW),
         devices=pl.DataFrame(rows),
         gates=pl.DataFrame(gates or [], schema=["gate", "judged", "blocked"], orient="row"),
+        limits=pl.DataFrame(schema=["gate"]) if limits is None else limits,
         people=pl.DataFrame(schema={"gate": pl.String, "run": pl.Int64, "chosen": pl.Boolean}),
         versions=pl.DataFrame(schema=["decision_type", "model_name"]),
         rejects=pl.DataFrame(rejects or [], schema=["reason", "rejected", "devices"], orient="row"),
@@ -108,6 +110,16 @@ def test_recordings_that_end_are_no_fault() -> None:
 )
 def test_a_gate_is_listed_only_on_evidence(judged: int, blocked: int, listed: bool) -> None:
     found = concerns(a_fleet(gates=[("g", judged, blocked)]), NOW, recorded=False)
+    assert bool(found) is listed
+
+
+@pytest.mark.parametrize(("devices", "listed"), [(2, True), (5, False), (10, False)])
+def test_another_limit_is_listed_where_it_is_that_of_a_few_devices(
+    devices: int, listed: bool
+) -> None:
+    row = {"gate": "flow", "limit": 5.0, "usual": 8.0, "devices": devices, "all_devices": 10}
+    times = {"judged": 9, "blocked": 3, "first_at": NOW, "last_at": NOW}
+    found = concerns(a_fleet(limits=pl.DataFrame([row | times])), NOW, recorded=False)
     assert bool(found) is listed
 
 

@@ -15,8 +15,10 @@ import pytest
 import observability
 from observability.store import lake
 from observability.store.schema import schema_version
+from observability.store.selection import Selection, count_spans
+from observability.store.stored import stored_decision
 from observability.store.write import Writer
-from tests.spans import batch, decision, decision_span, rows
+from tests.spans import batch, decision, decision_span, review_span, rows
 from traces import ChainPosition
 from traces.errors import StoreError, WhenceError
 
@@ -215,6 +217,37 @@ def test_a_store_of_version_1_gets_the_columns_of_the_chain(tmp_path: Path) -> N
         writer.write(batch(decision_span(decision(chain=ChainPosition("c", 3, "ab" * 32)))))
     found = rows(store, "SELECT chain_id, seq, prev FROM decisions ORDER BY seq NULLS FIRST")
     assert found == [(None, None, None), ("c", 3, b"\xab" * 32)]
+
+
+def test_a_store_of_version_1_is_read_without_reviews_and_then_takes_them(tmp_path: Path) -> None:
+    store = tmp_path / "fleet"
+    shutil.unpack_archive(FIRST, store)
+    with lake.connect(store) as con:
+        assert lake.now(con).year > 1970
+        ((decision_id,),) = con.sql("SELECT decision_id FROM decisions").fetchall()
+        found = stored_decision(con, decision_id)
+        assert found is not None
+        assert found.reviews == ()
+        assert count_spans(con, Selection())["decisions"] == 1
+    sent = decision_span()
+    with Writer(store) as writer:
+        writer.write(batch(sent, review_span(sent)))
+    assert rows(store, "SELECT reviewer FROM decisions_final ORDER BY 1 NULLS FIRST") == [
+        (None,),
+        ("op-3",),
+    ]
+
+
+def test_a_migrated_store_has_the_tables_of_a_new_one(store: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.unpack_archive(FIRST, old)
+    Writer(old).close()
+    asked = (
+        "SELECT table_name, column_name, data_type FROM duckdb_columns() "
+        "WHERE NOT internal AND table_name NOT LIKE 'd\\_%' ESCAPE '\\' AND "
+        "database_name = 'fleet' ORDER BY table_name, column_name"
+    )
+    assert rows(old, asked) == rows(store, asked)
 
 
 def test_an_earlier_version_is_kept_out_before_the_tables_change(

@@ -119,6 +119,10 @@ def test_what_a_store_holds_is_named_on_the_fleet_page(tmp_path):
         "Version guard 2 recommends stop 3.0 times as often: 60.0% of 600 decisions; with the "
         "versions before 20.0% of 600 on the same devices; so on 10 of 10"
     )
+    assert said["limit"].startswith(
+        "Gate flow has another limit on 2 devices: 5 instead of 8, 2026-"
+    )
+    assert said["limit"].endswith("UTC: 0 of 72 blocked")
     assert said["person"].startswith("stamp passes everything at approval: 360 of 360 since 2026-")
     assert "otherwise 50% of 120 are passed there, after 120 s (medians)" in said["person"]
 
@@ -130,12 +134,16 @@ def _decide(device, url, clock):
         for n in range(60):
             stops = n % 5 < fifths
             blocks = stops and person == "careful" and n % 10 < 5
-            gate = GateVerdict("approval", "human", "block" if blocks else "pass")
+            limit = 5.0 if device in ("pump-0", "pump-1") and version == "2" else 8.0
+            gates = (
+                GateVerdict("flow", "rule", "pass", input="flow", operator="<=", limit=limit),
+                GateVerdict("approval", "human", "block" if blocks else "pass"),
+            )
             decision = Decision(
                 type="pump.stop",
                 model=ModelVersion("guard", version, "sha256:" + "0" * 64),
                 recommendation=Recommendation("stop" if stops else "run", 0.5, 0.5),
-                gates=(gate,) if stops else (),
+                gates=gates if stops else (),
                 action="run" if blocks or not stops else "stop",
                 disposition="blocked" if blocks else "executed",
                 context={"operator": person},

@@ -9,12 +9,14 @@ from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from observability.collect.decode import decode
-from observability.store.records import stored_decision_value, stored_outcome_value, stored_span
+from observability.store.records import stored_decision_value, stored_span
+from observability.store.records_later import stored_outcome_value, stored_review_value
 from tests.spans import columns, decision, decision_span, decoded, group, span
-from tests.strategies import STORED, VALUES, decisions, otlp_spans, outcomes, same
-from traces import ChainPosition, Decision, Outcome, Recommendation
+from tests.strategies import STORED, VALUES, decisions, otlp_spans, outcomes, reviews, same
+from traces import ChainPosition, Decision, Outcome, Recommendation, Review
 from traces.chain import canonical_attributes, span_digest
-from traces.codec import decode_decision, encode_decision, encode_outcome
+from traces.codec import decode_decision, encode_decision
+from traces.codec_later import encode_outcome, encode_review
 from traces.otlp import attributes_of, key_values
 
 
@@ -163,6 +165,28 @@ def test_an_outcome_comes_out_of_its_row_as_the_span_that_went_in(
     assert same(stored_span("outcomes", row), frame)
 
 
+@given(otlp_spans(), reviews(texts=STORED))
+def test_a_review_comes_out_of_its_row_as_the_span_that_went_in(frame: Span, value: Review) -> None:
+    del frame.attributes[:]
+    frame.attributes.extend(key_values(encode_review(value)))
+    frame.name = "decision.review"
+    row = only_row(sound(frame), "reviews")
+    assert same(stored_review_value(row), value)
+    assert same(stored_span("reviews", row), frame)
+
+
+def test_numbers_of_actions_and_what_was_withheld_come_out_of_the_row() -> None:
+    value = decision(
+        recommendation=Recommendation("throttle", 0.9, 0.5, 0.9),
+        value=0.62,
+        latency_us=412,
+        budget_us=2000,
+        withheld=("load",),
+    )
+    row = only_row(decision_span(value), "decisions")
+    assert same(stored_decision_value(row), value)
+
+
 @given(otlp_spans())
 def test_any_other_span_comes_out_of_its_row_as_it_went_in(frame: Span) -> None:
     row = only_row(sound(frame), "spans")
@@ -174,7 +198,9 @@ def test_decoding_never_raises_and_accounts_for_every_span(spans: list[Span], de
     unsound = group(spans)
     unsound.envelope.resource.attributes.extend(key_values({"device.id": device}))
     done = decode([unsound], origin="otlp", identity="unverified")
-    kept = sum(len(done.rows.get(kind, [])) for kind in ("decisions", "outcomes", "spans"))
+    kept = sum(
+        len(done.rows.get(kind, [])) for kind in ("decisions", "outcomes", "reviews", "spans")
+    )
     assert kept + len(done.reasons) == len(spans)
     done.batch()
 

@@ -31,6 +31,7 @@ from tests.spans import (
     decoded,
     group,
     outcome_span,
+    review_span,
     rows,
     span,
 )
@@ -356,3 +357,17 @@ def test_the_decision_of_a_row_is_the_decision_that_was_made(store: Path, writer
     assert stored.decision == made
     assert (stored.device_id, stored.identity, stored.origin) == ("pump-07", "unverified", "otlp")
     assert [outcome.label for outcome in stored.outcomes] == ["failed"]
+
+
+def test_the_last_review_makes_a_decision_final(store: Path, writer: Writer) -> None:
+    waiting, decided = decision_span(), decision_span()
+    first = review_span(decided, "block", end_time_unix_nano=NOON + 60 * 10**9)
+    last = review_span(decided, "pass", end_time_unix_nano=NOON + 240 * 10**9)
+    again = type(first).FromString(first.SerializeToString())
+    writer.write(batch(waiting, last, decided, first))
+    assert writer.write(batch(again)).repeats == 1
+    found = rows(
+        store,
+        "SELECT review_verdict, action, final_action FROM decisions_final ORDER BY 1 NULLS FIRST",
+    )
+    assert found == [(None, "run", "run"), ("pass", "run", "stop")]

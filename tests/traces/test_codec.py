@@ -1,23 +1,18 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
-from tests.strategies import VALUES, decisions, outcomes, same
-from traces import (
-    ChainPosition,
-    ClockReading,
-    Decision,
-    Gate,
-    ModelVersion,
-    Outcome,
-    Recommendation,
-)
-from traces.codec import decode_decision, decode_outcome, encode_decision, encode_outcome
+from tests.strategies import VALUES, decisions, same
+from tests.traces.test_codec_later import OUTCOME, REVIEW
+from traces import ChainPosition, ClockReading, Decision, Gate, ModelVersion, Recommendation
+from traces.codec import decode_decision, encode_decision
+from traces.codec_later import encode_outcome, encode_review
 from traces.conventions import NAMES, REGISTRY
 from traces.errors import InvalidSpan
 from traces.otlp import attributes_of, key_values
@@ -38,7 +33,14 @@ FULL = Decision(
     clock=ClockReading("boot-1", 12, synced=True),
     extra={"error.type": "ValueError"},
 )
-OUTCOME = Outcome("a" * 32, "b" * 16, "failed", "sensor", 1_700_000_000_000_000_000, 1.0)
+WITH_VALUES = replace(
+    FULL,
+    recommendation=Recommendation("stop", 0.64, 0.5, 0.9),
+    value=0.62,
+    latency_us=412,
+    budget_us=2000,
+    withheld=("load", "enduser.id"),
+)
 BARE = {
     "decision.type": "pump.stop",
     "decision.model.name": "guard",
@@ -84,11 +86,6 @@ def test_a_chain_position_that_cannot_be_meant_stays_as_it_came(wrong: dict[str,
     assert (decision.chain, decision.extra) == (None, sent | wrong)
 
 
-@given(outcomes())
-def test_decoding_an_outcome_undoes_encoding_it(outcome: Outcome) -> None:
-    assert same(decode_outcome(over_the_wire(encode_outcome(outcome))), outcome)
-
-
 @given(decisions())
 def test_decoding_changes_nothing_of_what_it_is_given(decision: Decision) -> None:
     attributes = encode_decision(decision) | {"decision.input": {"a": 1.0}, "decision.input.b": 2.0}
@@ -99,10 +96,10 @@ def test_decoding_changes_nothing_of_what_it_is_given(decision: Decision) -> Non
 
 
 def test_every_registered_name_of_a_span_is_written_by_the_codec() -> None:
-    written = encode_decision(FULL).keys() | encode_outcome(OUTCOME).keys()
-    assert written == {
-        attribute.name for attribute in REGISTRY if attribute.on in ("decision", "outcome")
-    }
+    written = encode_decision(WITH_VALUES).keys()
+    written |= encode_outcome(OUTCOME).keys() | encode_review(REVIEW).keys()
+    by_codec = ("decision", "outcome", "review")
+    assert written == {attribute.name for attribute in REGISTRY if attribute.on in by_codec}
 
 
 @given(decisions())
@@ -219,27 +216,28 @@ def test_a_decision_that_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> No
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "odd",
     [
-        {"decision.ref.trace_id": "abc"},
-        {"decision.ref.span_id": "g" * 16},
-        {"decision.ref.span_id": None},
-        {"decision.outcome.label": ""},
-        {"decision.outcome.observed_at": "2026-01-01"},
-        {"decision.outcome.observed_at": True},
-        {"decision.outcome.value": "big"},
-        {"decision.outcome.source": None},
+        {"decision.action.value": "full"},
+        {"decision.action.value": True},
+        {"decision.action.value": 2**53 + 1},
+        {"decision.recommendation.value": 0.5},
+        {"decision.latency_us": -1},
+        {"decision.latency_us": 1.5},
+        {"decision.budget_us": True},
+        {"decision.withheld": "all"},
+        {"decision.withheld": [1]},
+        {"decision.withheld": []},
     ],
     ids=repr,
 )
-def test_an_outcome_that_cannot_be_meant_is_refused(wrong: dict[str, Any]) -> None:
-    with pytest.raises(InvalidSpan, match=r"^found .*; expected "):
-        decode_outcome(encode_outcome(OUTCOME) | wrong)
-
-
-def test_ids_in_upper_case_name_the_same_decision() -> None:
-    attributes = encode_outcome(OUTCOME) | {"decision.ref.trace_id": "A" * 32}
-    assert decode_outcome(attributes).decision_id == OUTCOME.decision_id
+def test_what_says_nothing_usable_of_the_circumstances_is_kept_and_no_reason_to_refuse(
+    odd: dict[str, Any],
+) -> None:
+    decision = decode_decision(BARE | odd)
+    assert decision.extra == odd
+    assert (decision.latency_us, decision.budget_us, decision.withheld) == (None, None, ())
+    assert (decision.value, decision.recommendation) == (None, None)
 
 
 @given(VALUES, VALUES, VALUES)

@@ -135,6 +135,21 @@ def test_a_block_is_stricter_than_a_deferral_and_that_than_a_modification() -> N
         assert disposition([human(two), human(one)]) == disposition([human(one)])
 
 
+@pytest.mark.parametrize("text", ["71.5", "1e3", "nan", b"71.5"])
+def test_a_text_that_looks_like_a_number_is_none(text: Any) -> None:
+    verdict = Gate("g", "x", "<=", 1e6).judge({"x": text})
+    assert (verdict.verdict, verdict.reason) == ("block", "x was not recorded")
+
+
+@given(FINITE)
+def test_a_rule_may_leave_it_to_a_person(observed: float) -> None:
+    gate = Gate("g", "x", "<=", 80.0, otherwise="defer")
+    verdict = gate.judge({"x": observed})
+    assert verdict.verdict == ("pass" if observed <= 80.0 else "defer")
+    assert rejudge(verdict) == verdict.verdict
+    assert gate.judge({}).verdict == "block"
+
+
 def test_a_gate_guards_the_actions_it_names_or_all() -> None:
     assert Gate("g", "x", "<", 1.0).guards_action("stop")
     assert not Gate("g", "x", "<", 1.0, guards=("stop",)).guards_action("run")

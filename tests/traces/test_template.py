@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from tests.strategies import ATTRIBUTES, DOUBLES, TEXTS, decisions, outcomes
 from traces import Decision, Outcome, template
 from traces.chain import canonical_attributes
-from traces.codec import encode_decision, encode_outcome
+from traces.codec import encode_decision
+from traces.codec_later import encode_outcome
 from traces.errors import WrongUse
 from traces.template import Templates, encode_plainly
 from traces.wire import attribute

@@ -18,7 +18,8 @@ from opentelemetry.proto.trace.v1.trace_pb2 import (
 
 from tests.strategies import ATTRIBUTES, TEXTS, decisions, envelopes, otlp_spans, outcomes
 from traces import Decision, Outcome, wire
-from traces.codec import encode_decision, encode_outcome
+from traces.codec import encode_decision
+from traces.codec_later import encode_outcome
 from traces.conventions import SCHEMA_URL, SCHEMA_VERSION, SCOPE_NAME
 from traces.errors import WrongUse
 from traces.otlp import decode_protobuf, key_values
@@ -89,6 +90,17 @@ def test_a_decision_has_the_bytes_that_the_library_gives_it(decision: Decision) 
 def test_an_outcome_has_the_bytes_that_the_library_gives_it(outcome: Outcome) -> None:
     attributes = encode_outcome(outcome)
     assert by_hand(attributes) == by_the_library(attributes)
+
+
+@pytest.mark.parametrize("length", [0, 1, 8, 200])
+def test_ids_of_any_length_have_the_bytes_that_the_library_gives_them(length: int) -> None:
+    fields = {"trace_id": b"t" * length, "span_id": b"s" * length}
+    by_hand = wire.span_bytes(
+        **fields, name="n", started_unix_nano=1, ended_unix_nano=2, attributes={}
+    )
+    times = {"start_time_unix_nano": 1, "end_time_unix_nano": 2}
+    span = Span(**fields, **times, name="n", kind=Span.SPAN_KIND_INTERNAL)
+    assert by_hand == span.SerializeToString()
 
 
 def test_values_that_python_calls_equal_are_told_apart() -> None:

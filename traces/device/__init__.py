@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 from traces.device.clock import Clock, RecordedClock, SystemClock
 from traces.device.point import Decided, DecisionPoint
+from traces.device.privacy import Privacy
 from traces.device.recorder import Recorder
 from traces.device.spool import Spool
 from traces.device.status import status
@@ -15,6 +16,7 @@ __all__ = [
     "Clock",
     "Decided",
     "DecisionPoint",
+    "Privacy",
     "RecordedClock",
     "Recorder",
     "Sender",

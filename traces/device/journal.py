@@ -26,12 +26,14 @@ from traces.errors import WrongUse
 from traces.template import Encoded, Templates, encode_plainly
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.id_generator import IdGenerator
+
     from traces.device.spool import Spool
 
 EVERY_SPANS = 256
 """A checkpoint at most that many spans after the one before, itself counted,"""
-EVERY_NS = 60 * 10**9
-"""and at most that long after a span that none covers, nanoseconds."""
+EVERY_S = 60.0
+"""and at most that long after a span that none covers, seconds; a recorder may say otherwise."""
 
 _log = logging.getLogger("whence.device")
 
@@ -51,11 +53,21 @@ class Journal:
     could not be made or signed: they never cost the span that was due to be covered.
     """
 
-    def __init__(self, spool: Spool, clock: Clock, envelope: bytes, *, chained: bool) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        clock: Clock,
+        envelope: bytes,
+        *,
+        chained: bool,
+        ids: IdGenerator | None = None,
+        checkpoint_every_s: float = EVERY_S,
+    ) -> None:
         from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 
         self._spool, self._clock, self._envelope = spool, clock, envelope
-        self._ids = RandomIdGenerator()
+        self._ids = ids or RandomIdGenerator()
+        self._every_ns = round(checkpoint_every_s * 10**9)
         self._templates = Templates(digested=chained)
         self._lock, self._writing = threading.RLock(), False
         self._timer: threading.Timer | None = None
@@ -63,7 +75,7 @@ class Journal:
         self._since, self._covered_at = 0, clock.monotonic_ns()
         self.chained, self.failures = chained, 0
         if chained:
-            self._begin_chain(numbering.resume(spool))
+            self._begin_chain(numbering.resume(spool, self._ids))
         else:
             spool.begin(envelope)
 
@@ -180,7 +192,7 @@ class Journal:
         if self._since == 1:
             self._covered_at = now
             self._time()
-        if self._since >= EVERY_SPANS - 1 or now - self._covered_at >= EVERY_NS:
+        if self._since >= EVERY_SPANS - 1 or now - self._covered_at >= self._every_ns:
             try:
                 self._checkpoint()
             except Exception:
@@ -228,7 +240,7 @@ class Journal:
     def _time(self) -> None:
         """Have a checkpoint made though nothing more may be recorded; recorded time does not pass."""
         if self._timer is None and isinstance(self._clock, SystemClock):
-            self._timer = threading.Timer(EVERY_NS / 10**9, self._on_time)
+            self._timer = threading.Timer(self._every_ns / 10**9, self._on_time)
             self._timer.daemon = True
             self._timer.start()
 

@@ -35,11 +35,14 @@ class SigningKey:
         return key_id(self.public)
 
 
-def create(folder: Path) -> SigningKey:
-    """Make the device's key, durable on return. Raises KeyFileError where it has one."""
+def create(folder: Path, private: Ed25519PrivateKey | None = None) -> SigningKey:
+    """Keep a key for the device, a new one where none is given; durable on return.
+
+    Raises KeyFileError where it has one.
+    """
     if (folder / FILE).exists():
         raise KeyFileError(f"a key in {folder}", "none", "whence device keys rotate")
-    return _write(folder, FILE)
+    return _write(folder, FILE, private)
 
 
 def rotate(folder: Path) -> SigningKey:
@@ -85,7 +88,7 @@ def go_over(folder: Path) -> None:
     disk.sync_folder(folder)
 
 
-def _write(folder: Path, name: str) -> SigningKey:
+def _write(folder: Path, name: str, private: Ed25519PrivateKey | None = None) -> SigningKey:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.serialization import (
         Encoding,
@@ -93,7 +96,7 @@ def _write(folder: Path, name: str) -> SigningKey:
         PrivateFormat,
     )
 
-    key = Ed25519PrivateKey.generate()
+    key = private or Ed25519PrivateKey.generate()
     try:
         disk.make_folder(folder)
         pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())

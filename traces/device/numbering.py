@@ -21,6 +21,8 @@ from traces.chain import (
 from traces.conventions import CHECKPOINT_SPAN
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace.id_generator import IdGenerator
+
     from traces.device.frames import Frame
     from traces.device.spool import Spool
 
@@ -40,21 +42,22 @@ class Position:
         return {_CHAIN: self.head.chain_id, _PREDECESSOR: self.predecessor}
 
 
-def resume(spool: Spool) -> Position:
+def resume(spool: Spool, ids: IdGenerator) -> Position:
     """Where the spool's last frame left the chain; a new chain where that does not fit what was kept."""
     kept, last = spool.recorded(), spool.last
     chain_id, predecessor = str(kept.get(_CHAIN, "")), str(kept.get(_PREDECESSOR, ""))
     if last is None:
-        return successor(chain_id)
+        return successor(chain_id, ids)
     head, covered = _head(last)
     if head is None or chain_id not in ("", head.chain_id) or spool.last_chain_id != head.chain_id:
-        return successor(spool.last_chain_id or chain_id)
+        return successor(spool.last_chain_id or chain_id, ids)
     return Position(head, head.seq if covered else 0, predecessor)
 
 
-def successor(chain_id: str) -> Position:
+def successor(chain_id: str, ids: IdGenerator) -> Position:
     """A new chain after the one given; the very first one after an empty one."""
-    return Position(ChainHead(str(uuid.uuid4())), 0, chain_id)
+    new = uuid.UUID(int=ids.generate_trace_id(), version=4)
+    return Position(ChainHead(str(new)), 0, chain_id)
 
 
 def _head(frame: Frame) -> tuple[ChainHead | None, bool]:

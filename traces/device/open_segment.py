@@ -15,14 +15,16 @@ from traces.device.cipher import Cipher
 
 
 class OpenSegment:
-    """A new file in `open/`. Raises OSError where it cannot be made.
+    """A new file in `open/`; sealing syncs it where `durable`. Raises OSError where it cannot be made.
 
     `size` counts the bytes that are whole; `broken` says that what lies behind them could not be cut off,
     so that nothing more may be written here.
     """
 
-    def __init__(self, folder: Path, header: segments.Header, cipher: Cipher | None) -> None:
-        self.header = header
+    def __init__(
+        self, folder: Path, header: segments.Header, cipher: Cipher | None, *, durable: bool = True
+    ) -> None:
+        self.header, self._synced = header, durable
         self.path = folder / segments.file_name(header.counter)
         self.size = self.frames = self._durable = self._seal_bytes = 0
         self.broken = self._named = self._moved = False
@@ -59,7 +61,7 @@ class OpenSegment:
         self._durable = size
 
     def finish(self, at: segments.Stamp, folder: Path) -> tuple[Path, int]:
-        """Seal, sync and move into `folder`; returns path and size there.
+        """Seal, sync where durable, and move into `folder`; returns path and size there.
 
         Raises OSError, and may be called again then.
         """
@@ -72,12 +74,14 @@ class OpenSegment:
                 self.size, self._seal_bytes = content, len(seal)
         path = folder / self.path.name
         if not self._moved:
-            disk.sync_data(self._descriptor)
+            if self._synced:
+                disk.sync_data(self._descriptor)
             self.path.replace(path)
             self._moved = True
             os.close(self._descriptor)
-        disk.sync_folder(folder)
-        disk.sync_folder(self.path.parent)
+        if self._synced:
+            disk.sync_folder(folder)
+            disk.sync_folder(self.path.parent)
         return path, self.size + self._seal_bytes
 
     def discard(self) -> None:

@@ -10,17 +10,21 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from traces import wire
-from traces.codec import encode_decision, encode_outcome
-from traces.conventions import DECISION_SPAN_PREFIX, DEVICE_ID, OUTCOME_SPAN
-from traces.decision import Decision, Outcome, Scalar
+from traces.codec import encode_decision
+from traces.codec_later import encode_outcome, encode_review
+from traces.conventions import DECISION_SPAN_PREFIX, DEVICE_ID, OUTCOME_SPAN, REVIEW_SPAN
+from traces.decision import Decision, Outcome, Review, Scalar
 from traces.device.carried import carried
 from traces.device.clock import Clock, SystemClock
 from traces.device.frames import Priority
-from traces.device.journal import Journal
+from traces.device.journal import EVERY_S, Journal
+from traces.device.privacy import Privacy
+from traces.taking import Attributes
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import SpanProcessor
     from opentelemetry.sdk.trace.export import SpanExporter
+    from opentelemetry.sdk.trace.id_generator import IdGenerator
 
     from traces.device.sdk import SdkSpans
     from traces.device.spool import Spool
@@ -33,8 +37,10 @@ class Recorder:
 
     `service` is the deciding program; `resource` holds further resource attributes, such as
     `service.version` (the firmware). With a `spool`, spans are numbered and chained unless `chain` is
-    false, and signed if the spool's folder has a key. Without one, give an `exporter`, which is batched,
-    or a `processor`. `failures` counts what could not be recorded; each is logged as `whence.device`.
+    false, and signed if the spool's folder has a key, each 256 spans and at least `checkpoint_every_s`.
+    `ids` makes trace and span ids instead of the SDK's own. Without a spool, give an `exporter`, which is
+    batched, or a `processor`. `privacy` is applied to what is recorded, before it goes anywhere.
+    `failures` counts what could not be recorded; each is logged as `whence.device`.
     """
 
     def __init__(
@@ -48,10 +54,14 @@ class Recorder:
         resource: Mapping[str, Scalar] | None = None,
         clock: Clock | None = None,
         chain: bool = True,
+        ids: IdGenerator | None = None,
+        checkpoint_every_s: float = EVERY_S,
+        privacy: Privacy | None = None,
     ) -> None:
         from opentelemetry.sdk.resources import Resource
 
         self.device_id = device_id
+        self._privacy = privacy
         self.clock = clock or SystemClock()
         self.resource = Resource.create(
             carried({"service.name": service, DEVICE_ID: device_id, **(resource or {})})
@@ -67,7 +77,14 @@ class Recorder:
             return
         try:
             envelope = wire.envelope(self.resource.attributes)
-            self._journal = Journal(spool, self.clock, envelope, chained=chain)
+            self._journal = Journal(
+                spool,
+                self.clock,
+                envelope,
+                chained=chain,
+                ids=ids,
+                checkpoint_every_s=checkpoint_every_s,
+            )
         except Exception:
             self._failed("anything")
 
@@ -82,6 +99,8 @@ class Recorder:
         `started_unix_nano` is when the device began to decide, nanoseconds since 1970 UTC.
         """
         try:
+            if self._privacy is not None:
+                decision = self._privacy.decision(decision)
             now = self.clock.wall_ns()
             times = (now if started_unix_nano is None else started_unix_nano, now)
             name, attributes = DECISION_SPAN_PREFIX + decision.type, encode_decision(decision)
@@ -99,19 +118,29 @@ class Recorder:
     def record_outcome(self, outcome: Outcome) -> None:
         """Record what turned out to be true of an earlier decision."""
         try:
-            about = (_id(outcome.trace_id, 16), _id(outcome.span_id, 8))
-            now = self.clock.wall_ns()
-            attributes = encode_outcome(outcome)
-            if self._sdk is not None:
-                self._sdk.write(OUTCOME_SPAN, carried(attributes), (now, now), about)
-            elif self._journal is None:
-                self._lost("outcome")
-            else:
-                self._journal.write(
-                    OUTCOME_SPAN, attributes, Priority.IMPORTANT, (now, now), [about]
-                )
+            self._record_later(OUTCOME_SPAN, outcome, encode_outcome(outcome))
         except Exception:
             self._failed("outcome")
+
+    def record_review(self, review: Review) -> None:
+        """Record what a person said, just now, to a decision that a gate had deferred."""
+        try:
+            if self._privacy is not None:
+                review = self._privacy.review(review)
+            self._record_later(REVIEW_SPAN, review, encode_review(review))
+        except Exception:
+            self._failed("review")
+
+    def _record_later(self, name: str, said: Outcome | Review, attributes: Attributes) -> None:
+        """A span of this instant that links to the decision that it is about."""
+        about = (_id(said.trace_id, 16), _id(said.span_id, 8))
+        now = self.clock.wall_ns()
+        if self._sdk is not None:
+            self._sdk.write(name, carried(attributes), (now, now), about)
+        elif self._journal is None:
+            self._lost(name)
+        else:
+            self._journal.write(name, attributes, Priority.IMPORTANT, (now, now), [about])
 
     def checkpoint(self) -> None:
         """Sign what was recorded now, and not only when a checkpoint is due."""

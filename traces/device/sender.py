@@ -12,7 +12,7 @@ import random
 import ssl
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPException
 from pathlib import Path
 
@@ -28,7 +28,6 @@ from traces.wire import request_bytes
 REQUEST_BYTES = 512 << 10
 _log = logging.getLogger("whence.device")
 _UNBOUNDED = 1 << 30
-_NOTHING = b""
 
 Token = str | Path | Callable[[], str]
 Headers = Mapping[str, str] | Callable[[], Mapping[str, str]]
@@ -41,6 +40,7 @@ class _Stopped(Exception):
 class Sender:
     """Sends the frames of a spool to an OTLP/HTTP receiver at `url`, oldest first.
 
+    A gateway's sends those of several, `spools`, together: each in its own order.
     `token` is a bearer token, the file it is in, or what returns it: asked at each request, so that it
     can be rotated. `tls` names the device's certificate and who may sign the server. `bytes_per_s` caps
     what is written. `headers` are further ones, or what returns them. `request_bytes` bounds the spans of
@@ -53,7 +53,7 @@ class Sender:
 
     def __init__(
         self,
-        spool: Spool,
+        spool: Spool | Sequence[Spool],
         url: str,
         *,
         token: Token | None = None,
@@ -70,8 +70,9 @@ class Sender:
         endpoint = read_url(url)
         if token is not None and not endpoint.is_tls and not endpoint.is_loopback:
             raise SpoolError(f"a token for {url}, in clear", "https for another machine")
-        self._spool, self._token, self._headers = spool, token, headers
-        self._clock = clock or spool.clock
+        self._spools = [spool] if isinstance(spool, Spool) else list(spool)
+        self._token, self._headers = token, headers
+        self._clock = clock or self._spools[0].clock
         self._request_bytes, self._every_s = request_bytes, every_s
         self._stopping = threading.Event()
         self._wait, self._jitter = wait or self._stopping.wait, jitter
@@ -84,6 +85,10 @@ class Sender:
         self._most = self._failures = 0
         self._retry_after_s: float | None = None
         self._until_s: float | None = None
+
+    def add(self, spool: Spool) -> None:
+        """Send the frames of one more spool, from the next request on."""
+        self._spools.append(spool)
 
     def start(self) -> None:
         """Send in a thread of its own from now on."""
@@ -103,10 +108,13 @@ class Sender:
             self._transport.close()
             self._sending.release()
 
-    def send(self) -> int:
-        """Send what there is, until it is all there or until trouble; returns the acknowledged frames."""
+    def send(self, *, seal: bool = True) -> int:
+        """Send what there is, until it is all there or until trouble; returns the acknowledged frames.
+
+        Without `seal` only what is sealed already.
+        """
         with self._sending:
-            return self._pass()
+            return self._pass(seal=seal)
 
     def flush(self, timeout_s: float) -> bool:
         """Send, again and again, until nothing waits; False where the time was over before."""
@@ -117,7 +125,7 @@ class Sender:
         try:
             while True:
                 self._pass()
-                if self._spool.is_empty:
+                if all(spool.is_empty for spool in self._spools):
                     return True
                 left = until - time.monotonic()
                 if left <= 0 or self._wait(min(self._pause_s(), left)):
@@ -137,43 +145,61 @@ class Sender:
             return self._every_s
         return backoff_s(self._failures, self._retry_after_s, self._jitter)
 
-    def _pass(self) -> int:
+    def _pass(self, *, seal: bool = True) -> int:
         acknowledged = 0
         try:
-            self._spool.seal()
+            for spool in self._spools if seal else ():
+                spool.seal()
             while not self._is_over():
-                batch = self._spool.take(self._request_bytes, self._most or _UNBOUNDED)
-                if batch is None:
+                taken = self._take()
+                if not taken:
                     self._failures = 0
                     break
-                answer = self._ask(batch.envelope, batch.spans)
+                answer = self._ask([batch for _, batch in taken])
                 if answer.verdict is Verdict.ACKNOWLEDGED:
-                    acknowledged += len(batch)
-                if not self._follow(batch, answer):
+                    acknowledged += sum(len(batch) for _, batch in taken)
+                if not self._follow(taken, answer):
                     break
         except _Stopped:
             pass
         except Exception as error:
             self._trouble(Answer(Verdict.LATER, first_line(error)))
-        self._spool.sealed.release()
+        for spool in self._spools:
+            spool.sealed.release()
         return acknowledged
 
-    def _follow(self, batch: Batch, answer: Answer) -> bool:
+    def _take(self) -> list[tuple[Spool, Batch]]:
+        """The oldest frames of each spool for one request; of one spool only while looking for poison."""
+        taken: list[tuple[Spool, Batch]] = []
+        room = self._request_bytes
+        for spool in self._spools:
+            batch = spool.take(room, self._most or _UNBOUNDED)
+            if batch is not None:
+                taken.append((spool, batch))
+                room -= sum(map(len, batch.spans))
+                if room <= 0 or self._most:
+                    break
+        return taken
+
+    def _follow(self, taken: Sequence[tuple[Spool, Batch]], answer: Answer) -> bool:
         """Do as the answer says; returns whether to go on at once."""
+        number = sum(len(batch) for _, batch in taken)
         if answer.verdict is Verdict.ACKNOWLEDGED:
             self._failures, self._retry_after_s = 0, None
             self._most = self._most * 2 if self._most and self._most * 2 < _UNBOUNDED else 0
             if answer.rejected:
                 _log.warning("the server rejected %s spans: %s", answer.rejected, answer.why)
-                self._spool.state.count(rejected=answer.rejected)
-            self._spool.sealed.acknowledge(batch)
+                taken[0][0].state.count(rejected=answer.rejected)
+            for spool, batch in taken:
+                spool.sealed.acknowledge(batch)
             return True
-        if answer.verdict is Verdict.POISON and len(batch) > 1:
-            self._most = len(batch) // 2
+        if answer.verdict is Verdict.POISON and number > 1:
+            self._most = number // 2
             return True
         if answer.verdict is Verdict.POISON and self._server_is_sound():
             _log.warning("a frame the server refuses was put into quarantine: %s", answer.why)
-            self._spool.sealed.put_aside(batch, answer.why)
+            spool, batch = taken[0]
+            spool.sealed.put_aside(batch, answer.why)
             self._note(f"quarantined a frame: {answer.why}")
             return True
         self._trouble(answer)
@@ -181,10 +207,11 @@ class Sender:
 
     def _server_is_sound(self) -> bool:
         """Whether an empty request is acknowledged: else it is not the frame that is wrong."""
-        return self._ask(_NOTHING, ()).verdict is Verdict.ACKNOWLEDGED
+        return self._ask(()).verdict is Verdict.ACKNOWLEDGED
 
-    def _ask(self, envelope: bytes, spans: tuple[bytes, ...]) -> Answer:
-        body = gzip.compress(request_bytes(envelope, spans) if spans else b"", 6, mtime=0)
+    def _ask(self, batches: Sequence[Batch]) -> Answer:
+        joined = b"".join([request_bytes(batch.envelope, batch.spans) for batch in batches])
+        body = gzip.compress(joined, 6, mtime=0)
         try:
             reply = self._transport.post(body, self._given())
         except (OSError, HTTPException) as error:
@@ -236,4 +263,5 @@ class Sender:
         self._note(answer.why)
 
     def _note(self, why: str) -> None:
-        self._spool.state.note(error=why, error_at_ns=self._clock.wall_ns())
+        for spool in self._spools:
+            spool.state.note(error=why, error_at_ns=self._clock.wall_ns())

@@ -44,7 +44,7 @@ class Spool:
         in every case   the death of the process (SIGKILL), nothing excepted: one write() and no buffer
         durable="each"  power loss too: the frame is on the disk
         durable="group" power loss too, if it is IMPORTANT, or if a second has passed since
-        durable="none"  power loss only once its segment was sealed: after 1 MiB, 30 s, or a sending
+        durable="none"  power loss not at all, until a server has it
 
     `limit_bytes` bounds all segments together (the quarantine, a sixteenth of it, and small files are
     apart). At the limit the oldest TELEMETRY and ROUTINE frames go first, IMPORTANT ones only where
@@ -72,6 +72,7 @@ class Spool:
         self._cipher = Cipher(key) if key else None
         self._limit = limit_bytes
         self._at_once, self._in_groups = _AT_ONCE[durable], durable == "group"
+        self._durable = durable != "none"
         self._lost: list[tuple[str, int, int]] = []
         self._lost_lock = threading.Lock()
         self._work, self._ended = threading.Event(), threading.Event()
@@ -199,7 +200,7 @@ class Spool:
         for name in ("open", "sealed", "quarantine"):
             disk.make_folder(self.folder / name)
         segment_bytes = min(SEGMENT_BYTES, self._limit // _SHARE)
-        self.state = State(self.folder, self._work.set)
+        self.state = State(self.folder, self._work.set, durable=self._durable)
         self.sealed = Sealed(
             folder=self.folder / "sealed",
             cipher=self._cipher,
@@ -226,6 +227,7 @@ class Spool:
             limit_bytes=self._limit,
             last=last,
             counter=max([last[2], *(entry.header.through for entry in self.sealed.entries)]) + 1,
+            durable=self._durable,
             on_work=self._work.set,
         )
 

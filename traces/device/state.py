@@ -94,11 +94,20 @@ def read(folder: Path) -> Stored:
 
 
 class State:
-    """The state in the process that owns the spool. Its methods may be called from any thread."""
+    """The state in the process that owns the spool. Its methods may be called from any thread.
 
-    def __init__(self, folder: Path, on_change: Callable[[], object] = lambda: None) -> None:
+    Where it is not `durable` it outlives the process, and not a power loss.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        on_change: Callable[[], object] = lambda: None,
+        *,
+        durable: bool = True,
+    ) -> None:
         stored = read(folder)
-        self._on_change = on_change
+        self._on_change, self._durable = on_change, durable
         self._path = folder / FILE
         self._lock = threading.Lock()
         self._recorder, self._last, self._ledger = stored.recorder, stored.last, stored.ledger
@@ -175,7 +184,7 @@ class State:
             "counter": self._last.counter,
         }
         data = {"recorder": self._recorder, "last": last, "ledger": asdict(self._ledger)}
-        disk.replace(self._path, json.dumps(data).encode())
+        disk.replace(self._path, json.dumps(data).encode(), sync=self._durable)
         self._changed = False
 
 

@@ -27,7 +27,8 @@ Last = tuple[Frame | None, str, int]
 class Writing:
     """Writes frames into `folder`, a segment after the other, and seals them into a queue.
 
-    `last` and `counter` continue what was before. `on_work` is called when a segment was begun.
+    `last` and `counter` continue what was before. Sealing syncs where `durable`. `on_work` is called
+    when a segment was begun.
     """
 
     def __init__(
@@ -40,12 +41,13 @@ class Writing:
         limit_bytes: int,
         last: Last,
         counter: int,
+        durable: bool,
         on_work: Callable[[], object],
     ) -> None:
         self._folder, self._sealed, self._clock = folder, sealed, clock
         self._cipher: Cipher | None = sealed.cipher
         self._segment_bytes, self._limit = segment_bytes, limit_bytes
-        self._counter, self._on_work = counter, on_work
+        self._counter, self._durable, self._on_work = counter, durable, on_work
         self._lock, self._sealing = threading.Lock(), threading.Lock()
         self._open: OpenSegment | None = None
         self._parked: dict[tuple[bytes, str], OpenSegment] = {}
@@ -141,7 +143,7 @@ class Writing:
         self._turn(segment)
         at, number = segments.stamp(self._clock), self._counter
         header = segments.Header(number, number, -1, 0, self.chain_id, at, self._envelope or b"")
-        self._open = OpenSegment(self._folder, header, self._cipher)
+        self._open = OpenSegment(self._folder, header, self._cipher, durable=self._durable)
         self._counter += 1
         self._open_bytes += self._open.size
         self._on_work()

@@ -18,8 +18,10 @@ import numba
 @functools.cache
 def cache_folder() -> Path | None:
     """Where compiled code is kept; None where it cannot be, and each start has to compile."""
-    sources = sorted(Path(__file__).parent.glob("*.py"))
-    content = hashlib.sha256(b"".join(source.read_bytes() for source in sources)).hexdigest()[:16]
+    here = Path(__file__).resolve().parent
+    sources = [source.read_bytes() for source in sorted(here.glob("*.py"))]
+    # Numba also tells what it kept apart by where its source lies.
+    content = hashlib.sha256(b"".join([*sources, str(here).encode()])).hexdigest()[:16]
     try:
         given = os.environ.get("NUMBA_CACHE_DIR")
         folder = (Path(given) if given else Path.home() / ".cache" / "whence" / "numba") / content

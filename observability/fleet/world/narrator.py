@@ -14,7 +14,7 @@ from datetime import datetime
 
 from observability.fleet.world import outcomes, policy
 from observability.fleet.world.course import Course, Memory
-from observability.fleet.world.event import Event, delivered_ns
+from observability.fleet.world.event import Event
 from observability.fleet.world.outcomes import Finding
 from observability.fleet.world.readings import STOP, names
 from observability.fleet.world.rollout import VERSIONS, firmware_history
@@ -25,9 +25,7 @@ from traces.decision import Scalar
 from traces.gates import disposition
 
 HEX = 48  # 32 of a trace id and 16 of a span id
-CHANCES = 9  # three for the person, three for the outcome, two for the ways, one for the span
-_SHORTEST_WAY_NS = 400_000_000
-_MEAN_WAY_NS = 3_000_000_000
+CHANCES = 7  # three for the person, three for the outcome, one for the span
 _SHORTEST_SPAN_NS = 900_000
 _SPAN_NS = 2_500_000
 
@@ -155,9 +153,8 @@ class Narrator:
             device_id=self._device_id,
             trace_id=ids[:32],
             span_id=ids[32:],
-            started_at_ns=at_ns - _SHORTEST_SPAN_NS - int(_SPAN_NS * chances[8]) - waited_ns,
+            started_at_ns=at_ns - _SHORTEST_SPAN_NS - int(_SPAN_NS * chances[6]) - waited_ns,
             decided_at_ns=at_ns,
-            delivered_at_ns=self._delivered_ns(at_ns, chances[6]),
             body=decision,
         )
 
@@ -181,7 +178,6 @@ class Narrator:
             span_id=ids[32:],
             started_at_ns=at_ns,
             decided_at_ns=at_ns,
-            delivered_at_ns=self._delivered_ns(at_ns, self._day.chances[slot][7]),
             body=Outcome(
                 trace_id=event.trace_id,
                 span_id=event.span_id,
@@ -191,10 +187,6 @@ class Narrator:
                 value=float(finding.needed),
             ),
         )
-
-    def _delivered_ns(self, at_ns: int, chance: float) -> int:
-        takes_ns = _SHORTEST_WAY_NS - int(_MEAN_WAY_NS * math.log1p(-chance))
-        return delivered_ns(self._device_id, at_ns, takes_ns, self._troubles)
 
     def _clock(self, at_ns: int) -> ClockReading:
         boot_ns, boot_id = next(boot for boot in self._boots if boot[0] <= at_ns)

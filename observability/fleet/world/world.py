@@ -30,7 +30,7 @@ from observability.fleet.world.trained import (
     scorer,
     train_artifacts,
 )
-from observability.fleet.world.troubles import STUCK, TROUBLED_DAYS, Trouble
+from observability.fleet.world.troubles import OUTAGE, STUCK, TROUBLED_DAYS, Trouble
 from traces.decision import Scalar
 from traces.errors import ModelError, WrongUse
 
@@ -112,22 +112,27 @@ class World:
         )
 
     def events(self, models: Iterable[TrainedModel]) -> Iterator[Event]:
-        """Everything that was delivered by the end, in order of `delivered_at_ns`."""
+        """Everything that happened before the end, in order of `decided_at_ns`."""
         end_ns = self._ns(self.end)
         for event in self._from_day(0, models):
-            if event.delivered_at_ns >= end_ns:
+            if event.decided_at_ns >= end_ns:
                 return
             yield event
 
     def live(self, models: Iterable[TrainedModel], since_ns: int) -> Iterator[Event]:
-        """Everything delivered from `since_ns` on, in order and without end.
+        """Everything that happens from `since_ns` on, in order and without end.
 
         Exactly what `events` gives, continued: standing troubles stand on, late outcomes come.
         """
         first = max(0, (since_ns - self._ns(self.start)) // _DAY_NS - _WARM_UP_DAYS)
         for event in self._from_day(first, models):
-            if event.delivered_at_ns >= since_ns:
+            if event.decided_at_ns >= since_ns:
                 yield event
+
+    def is_cut_off(self, device_id: str, at: datetime) -> bool:
+        """Whether the network of a device is out at an instant."""
+        outages = (trouble for trouble in self._troubles if trouble.kind == OUTAGE)
+        return any(device_id in one.devices and one.holds(self._ns(at)) for one in outages)
 
     def resource(self, device_id: str, at: datetime) -> Mapping[str, Scalar]:
         """The resource attributes of a device at an instant; `service.version` is its firmware.
@@ -150,16 +155,16 @@ class World:
         }
 
     def _from_day(self, first: int, models: Iterable[TrainedModel]) -> Iterator[Event]:
-        """All events of the days from `first` on, in order of delivery, then of span."""
+        """All events of the days from `first` on, in order of time, then of span."""
         course, memory = self._course(models), Memory()
         pending: list[tuple[int, str, str, Event]] = []
         for number in count(first):
             pending.extend(
-                (event.delivered_at_ns, event.trace_id, event.span_id, event)
+                (event.decided_at_ns, event.trace_id, event.span_id, event)
                 for event in happen(course, number, memory)
             )
             heapq.heapify(pending)
-            # Nothing of a later day is delivered before that day begins.
+            # Nothing of a later day happens before that day begins.
             next_ns = self._ns(self.start) + (number + 1) * _DAY_NS
             while pending and pending[0][0] < next_ns:
                 yield heapq.heappop(pending)[-1]

@@ -15,10 +15,24 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from tests.strategies import VALUES, same
-from traces import Decision, Gate, ModelVersion, Outcome
-from traces.codec import decode_decision, decode_outcome
+from traces import (
+    Clamp,
+    Decision,
+    Duration,
+    Gate,
+    HumanGate,
+    Hysteresis,
+    Interlock,
+    ModelVersion,
+    Outcome,
+    Rate,
+    Review,
+)
+from traces.codec import decode_decision
+from traces.codec_later import decode_outcome, decode_review
 from traces.conventions import NAMES, REGISTRY, SCHEMA_URL
-from traces.device import DecisionPoint, RecordedClock, Recorder
+from traces.device import DecisionPoint, Privacy, RecordedClock, Recorder
+from traces.gates import rejudge
 from traces.otlp import attributes_of
 
 MODEL = ModelVersion("guard", "1.4.0", "sha256:" + "0" * 64)
@@ -38,10 +52,11 @@ class Device:
             service="pump",
             processor=SimpleSpanProcessor(self.exporter),
             clock=options.pop("clock", self.clock),
+            privacy=options.pop("privacy", None),
         )
         gates = options.pop("gates", ())
         self.point = DecisionPoint(
-            "pump.stop", MODEL, predict, 0.5, ("run", "stop"), self.recorder, gates
+            "pump.stop", MODEL, predict, 0.5, ("run", "stop"), self.recorder, gates, **options
         )
 
     def spans(self) -> tuple[ReadableSpan, ...]:
@@ -89,6 +104,132 @@ def test_a_gate_may_observe_the_context() -> None:
         {}, context={"minutes": 5}
     )
     assert decided.decision.gates[0].reason == "minutes 5 is not >= 30"
+
+
+def test_an_interlock_may_observe_a_categorical() -> None:
+    gates = [Interlock("closed", "valve", ("shut",))]
+    decided = Device(gates=gates).point.decide({}, categoricals={"valve": "open"})
+    assert decided.decision.gates[0].reason == 'valve "open" is not "shut"'
+
+
+def test_numeric_text_of_the_context_is_no_number_for_a_gate() -> None:
+    decided = Device(gates=[Gate("dwell", "minutes", ">=", 30.0)]).point.decide(
+        {}, context={"minutes": "45"}
+    )
+    assert decided.decision.gates[0].reason == "minutes was not recorded"
+
+
+def test_gates_remember_from_one_decision_to_the_next() -> None:
+    gates = [
+        Hysteresis("hot", "t", "<=", 80.0, reset=70.0),
+        Duration("long", "t", "<=", 74.0, seconds=10.0),
+        Rate("fast", "t", "<=", 1.0),
+    ]
+    device = Device(gates=gates)
+    seen = []
+    for seconds, t in ((0, 60.0), (5, 81.0), (15, 75.0), (20, 69.0)):
+        device.clock.set(10**18 + seconds * 10**9)
+        verdicts = device.point.decide({"t": t}).decision.gates
+        assert [rejudge(v) for v in verdicts] == [v.verdict for v in verdicts]
+        seen.append("".join(v.verdict[0] for v in verdicts))
+    assert seen == ["ppb", "bpb", "bbp", "ppp"]
+
+
+def test_a_gate_that_remembers_looks_on_where_it_is_not_asked() -> None:
+    gates = [Gate("never", "t", ">", 1e9), Rate("fast", "t", "<=", 1.0, guards=("stop",))]
+    device = Device(lambda values: values["t"] / 100, gates=gates, asked="first block")
+    for seconds, t in ((0, 10.0), (10, 60.0), (20, 61.0)):
+        device.clock.set(10**18 + seconds * 10**9)
+        decided = device.point.decide({"t": t})
+        assert [v.name for v in decided.decision.gates] == ["never"]
+    assert device.point._remembered == {1: (61.0, 20 * 10**9)}
+
+
+def test_all_gates_are_asked_or_those_up_to_the_first_block() -> None:
+    gates = [
+        Gate("first", "t", ">", 0.0),
+        Gate("second", "t", ">", 1.0),
+        HumanGate("third"),
+        Gate("fourth", "t", ">", 2.0),
+    ]
+    for asked, names in (
+        ("all", ["first", "second", "third", "fourth"]),
+        ("first block", ["first", "second"]),
+    ):
+        decided = Device(gates=gates, asked=asked).point.decide({"t": 0.5})
+        assert [v.name for v in decided.decision.gates] == names
+        assert (decided.action, decided.decision.disposition) == ("run", "blocked")
+
+
+def test_a_gate_that_modifies_makes_the_device_act_with_another_number() -> None:
+    device = Device(
+        gates=[Clamp("full_load", "stop", high=0.62), Clamp("worn", "stop", high=0.5)],
+        value=lambda values, score: score,
+        fallback_value=0.0,
+    )
+    decided = device.point.decide({"t": 1.0})
+    assert (decided.action, decided.value) == ("stop", 0.5)
+    assert decided.decision.disposition == "modified"
+    assert decided.decision.recommendation is not None
+    assert decided.decision.recommendation.value == 0.9
+    assert [v.observed for v in decided.decision.gates] == [0.9, 0.62]
+    assert same(device.sent(), decided.decision)
+
+
+def test_a_blocked_action_leaves_the_number_of_the_fallback() -> None:
+    for score, gates in ((0.9, [COOL]), (0.1, [])):
+        device = Device(
+            lambda _, score=score: score, gates=gates, value=lambda _, s: s, fallback_value=0.25
+        )
+        decided = device.point.decide({"temperature": 99.0})
+        assert (decided.action, decided.value) == ("run", 0.25)
+
+
+def test_a_person_is_waited_for_with_the_fallback_and_answers_later() -> None:
+    device = Device(gates=[HumanGate("lead", guards=("stop",))])
+    decided = device.point.decide({"t": 1.0})
+    assert (decided.action, decided.decision.disposition) == ("run", "deferred")
+    trace_id, span_id = decided.decision_id.split("-")
+    review = Review(trace_id, span_id, "lead", "pass", "op-3", "seen on site", "stop")
+    device.clock.set(10**18 + 240 * 10**9)
+    device.recorder.record_review(review)
+    span = device.spans()[-1]
+    assert (span.name, span.end_time) == ("decision.review", 10**18 + 240 * 10**9)
+    assert f"{span.links[0].context.trace_id:032x}" == trace_id
+    assert same(decode_review(span.attributes or {}), review)
+
+
+def test_how_long_model_and_gates_took_is_recorded_beside_their_budget() -> None:
+    device = Device(lambda _: device.clock.set(10**18 + 412_900) or 0.9, budget_us=300)
+    decided = device.point.decide({"x": 1.0})
+    assert (decided.decision.latency_us, decided.decision.budget_us) == (412, 300)
+    assert decided.action == "stop"
+    assert same(device.sent(), decided.decision)
+    assert Device().point.decide({"x": 1.0}).decision.latency_us is None
+
+
+def test_what_is_withheld_never_leaves_and_the_device_still_acts_on_it() -> None:
+    privacy = Privacy(
+        inputs={"temperature": "drop"}, context={"enduser.*": "pseudonymise"}, key=bytes(16)
+    )
+    device = Device(gates=[COOL], privacy=privacy)
+    decided = device.point.decide({"temperature": 91.5}, context={"enduser.id": "anna"})
+    assert decided.decision.gates[0].reason == "temperature 91.5 is not <= 80"
+    assert same(device.sent(), privacy.decision(decided.decision))
+    assert device.sent().withheld == ("temperature",)
+    assert "anna" not in repr(device.spans()[0].attributes)
+    assert "91.5" not in repr(device.spans()[0].attributes)
+
+
+def test_a_policy_that_fails_records_nothing_rather_than_the_truth() -> None:
+    device = Device(privacy=Privacy(inputs=_Failing({"x": "drop"})))
+    decided = device.point.decide({"x": 1.0})
+    assert (decided.action, decided.decision_id, device.spans()) == ("stop", "", ())
+
+
+class _Failing(dict[Any, Any]):
+    def get(self, *_: Any) -> Any:
+        raise RuntimeError
 
 
 def test_what_is_recorded_is_what_the_model_consumed() -> None:
@@ -172,6 +313,19 @@ def test_a_model_that_fails_makes_the_device_fall_back_and_the_span_an_error(pre
     assert span.attributes is not None
     assert span.attributes["error.type"]
     assert device.sent().disposition == "blocked"
+
+
+def test_a_decision_that_failed_records_what_was_handed_in() -> None:
+    device = Device(raising(ValueError("no")), fallback_value=0.0, privacy=None)
+    device.point.decide(
+        {"x": 1.5, "y": "hot", "z": None},  # type: ignore[dict-item]
+        categoricals={"valve": "open"},
+        context={"mode": "auto"},
+    )
+    sent = device.sent()
+    assert same(sent.inputs, {"x": 1.5, "y": math.nan, "z": math.nan})
+    assert (sent.categoricals, sent.context) == ({"valve": "open"}, {"mode": "auto"})
+    assert sent.value == 0.0
 
 
 def test_a_blocked_action_is_no_error() -> None:
@@ -302,8 +456,9 @@ def test_resource_and_scope_say_who_decided_and_by_which_schema() -> None:
 
 
 def test_every_name_that_the_recorder_writes_is_registered() -> None:
-    device = Device(raising(ValueError()), gates=[COOL])
+    device = Device(raising(ValueError()), gates=[COOL], budget_us=9)
     device.point.decide({"x": 1.0}, context={"mode": "auto"})
+    device.recorder.record_review(Review("a" * 32, "b" * 16, "g", "pass", "op-3", "r", "run"))
     device.recorder.record_outcome(Outcome("a" * 32, "b" * 16, "x", "y", 1, 2.0))
     for span in device.spans():
         assert {

@@ -1,0 +1,35 @@
+"""The machine that a benchmark ran on, in words and beside its figures."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def described(*packages: str) -> str:
+    """Cores, architecture and versions in one line."""
+    versions = ", ".join(f"{name} {version(name)}" for name in packages)
+    python = platform.python_version()
+    return f"{os.cpu_count()} cores, {platform.machine()}, Python {python}, {versions}"
+
+
+def save(name: str, figures: dict[str, object]) -> None:
+    """Keep the figures of a full run in results/, with the commit and the machine."""
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    machine = {
+        "cores": os.cpu_count(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+    }
+    results = ROOT / "benchmarks" / "results"
+    results.mkdir(exist_ok=True)
+    text = json.dumps({"commit": commit.stdout.strip(), "machine": machine, **figures}, indent=1)
+    (results / f"{name}.json").write_text(text + "\n")
