@@ -46,6 +46,8 @@ ROOT = Path(__file__).parent.parent
 INPUTS = 20
 DAY_S = 24 * 3600
 WINDOW_S = 1.0
+ROOMY = 1 << 30
+"""The limit of a spool that nothing is to be evicted from, bytes."""
 PROTOBUF = "application/x-protobuf"
 CHANCE = random.Random(7)  # noqa: S311
 
@@ -88,7 +90,7 @@ def killed(base: Path, kills: int, *, sends: bool) -> dict[str, object]:
             recorded += _kill_one(base / "spool", tee.url if sends else "")
             if number % 10 == 9:
                 _say(f"{part}: {number + 1} of {kills}, {len(recorded):,} recorded")
-        with Spool(base / "spool") as spool:
+        with Spool(base / "spool", limit_bytes=ROOMY) as spool:
             recorder = Recorder(device_id="dev", service="bench", spool=spool)
             recorder.shutdown()
             _deliver(spool, tee)
@@ -219,7 +221,11 @@ class Tee:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 pass
 
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        class Server(ThreadingHTTPServer):
+            def handle_error(self, *_: object) -> None:
+                """Clients are killed here all the time."""
+
+        with Server(("127.0.0.1", 0), Handler) as server:
             self.url = f"http://127.0.0.1:{server.server_address[1]}"
             thread = threading.Thread(target=server.serve_forever)
             thread.start()
@@ -251,7 +257,7 @@ class Tee:
 
 def _child(folder: Path, url: str) -> None:
     """Record for ever, and say each id once `record` has returned; send too, if there is where to."""
-    spool = Spool(folder)
+    spool = Spool(folder, limit_bytes=ROOMY)
     recorder = Recorder(device_id="dev", service="bench", spool=spool)
     if url != "-":
         Sender(spool, url, every_s=0.02).start()
@@ -360,7 +366,7 @@ def _append_for(
 ) -> tuple[list[Appended], float, Path]:
     """Append for a while until power is lost; returns what was appended, when it was, what is left."""
     out = []
-    spool = Spool(folder / "live", limit_bytes=1 << 30)
+    spool = Spool(folder / "live", limit_bytes=ROOMY)
     spool.begin(envelope({"device.id": "dev"}), "chain")
     until = time.monotonic() + seconds
     pause, share = CHANCE.choice([0.0002, 0.001, 0.01]), CHANCE.choice([0.0, 0.001, 0.01])
