@@ -27,7 +27,7 @@ from traces import Decision
 from traces.decision import Scalar
 from traces.device import RecordedClock, Recorder, Spool, keys
 
-_UPLINK_EVERY_NS = 1800 * 10**9
+_UPLINK_EVERY_NS = 3600 * 10**9
 _CHECKPOINT_EVERY_S = 6 * 3600.0
 _LIVE_POLL_S = 1.0
 
@@ -71,18 +71,18 @@ class SimulatedFleet:
     def live_through(
         self, events: Iterable[Event], progress: Callable[[int], object]
     ) -> Counter[str]:
-        """Record and send a world's history, sent each half hour; returns counts by kind of event.
+        """Record and send a world's history, sent each hour; returns counts by kind of event.
 
         `progress` is told how many spans were acknowledged. Raises ShipmentError where some are not.
         """
         counts: Counter[str] = Counter()
-        for half_hour, group in itertools.groupby(
+        for hour, group in itertools.groupby(
             events, key=lambda event: event.decided_at_ns // _UPLINK_EVERY_NS
         ):
             for event in group:
                 self._record(event)
                 counts["decisions" if isinstance(event.body, Decision) else "outcomes"] += 1
-            at_ns = min((half_hour + 1) * _UPLINK_EVERY_NS - 1, _ns(self._world.end))
+            at_ns = min((hour + 1) * _UPLINK_EVERY_NS - 1, _ns(self._world.end))
             progress(self._uplink.send(at_ns, self._cut_off(at_ns)))
         progress(self._uplink.finish())
         return counts
@@ -133,9 +133,7 @@ class SimulatedFleet:
         clock = before.clock if before else RecordedClock(event.decided_at_ns, boot_id=name)
         ids = before.ids if before else _Ids(name)
         if before is None:
-            spool = self._uplink.spool(
-                event.device_id, clock, gateway=str(resource["geo.locality.name"])
-            )
+            spool = self._uplink.spool(event.device_id, clock)
             secret = hashlib.sha256(name.encode()).digest()
             keys.create(spool.folder, Ed25519PrivateKey.from_private_bytes(secret))
         else:
@@ -153,10 +151,8 @@ class SimulatedFleet:
         return _Device(clock, ids, resource, spool, recorder)
 
     def _cut_off(self, at_ns: int) -> set[str]:
-        """The sites without a network."""
         at = _instant(at_ns)
-        sites = {device.device_id: device.site.name for device in self._world.devices}
-        return {sites[name] for name in self._devices if self._world.is_cut_off(name, at)}
+        return {name for name in self._devices if self._world.is_cut_off(name, at)}
 
 
 def _instant(ns: int) -> datetime:

@@ -43,7 +43,7 @@ def test_a_store_is_filled_with_what_the_world_tells(simulated: Path) -> None:
     assert (rejects, conflicts) == (0, 0)
 
 
-def test_what_came_in_time_was_received_within_half_an_hour_and_an_outage_comes_late(
+def test_what_came_in_time_was_received_within_an_hour_and_an_outage_comes_late(
     simulated: Path,
 ) -> None:
     truth = json.loads((simulated / "truth.json").read_text())
@@ -51,7 +51,7 @@ def test_what_came_in_time_was_received_within_half_an_hour_and_an_outage_comes_
     with observability.connect(simulated) as con:
         late = con.execute(
             "SELECT device_id, min(decided_at), max(decided_at), min(received_at) FROM decisions"
-            " WHERE received_at - decided_at > INTERVAL 1 HOUR GROUP BY ALL ORDER BY ALL"
+            " WHERE received_at - decided_at > INTERVAL 61 MINUTES GROUP BY ALL ORDER BY ALL"
         ).fetchall()
         lag = con.sql(
             "SELECT median(epoch(received_at) - epoch(decided_at)) FROM decisions"
@@ -60,8 +60,8 @@ def test_what_came_in_time_was_received_within_half_an_hour_and_an_outage_comes_
     begins, ends = (datetime.fromisoformat(outage[edge]) for edge in ("from", "to"))
     for _, first, last, received in late:
         # What was not sent yet when the network went waits with the rest.
-        assert begins - timedelta(minutes=30) <= first <= last <= ends <= received
-    assert 0 < lag[0][0] < 1800
+        assert begins - timedelta(hours=1) <= first <= last <= ends <= received
+    assert 0 < lag[0][0] < 3600
 
 
 def test_models_of_both_families_are_registered_and_the_store_keeps_recorded_time(

@@ -39,9 +39,9 @@ def uplink(served: Link, tmp_path: Path) -> Iterator[Uplink]:
         yield made
 
 
-def device(uplink: Uplink, name: str, gateway: str = "") -> Recorder:
+def device(uplink: Uplink, name: str) -> Recorder:
     clock = RecordedClock(AT_NS)
-    spool = uplink.spool(name, clock, gateway)
+    spool = uplink.spool(name, clock)
     return Recorder(device_id=name, service="s", spool=spool, clock=clock, checkpoint_every_s=1e6)
 
 
@@ -66,13 +66,13 @@ def test_everything_recorded_arrives_once_and_when_it_was_said_to(uplink, tmp_pa
     assert stored(tmp_path) == [("a", 100, 2.0), ("b/c", 100, 2.0)]
 
 
-def test_a_gateway_that_is_cut_off_holds_what_its_devices_decide_until_it_is_back(
+def test_a_device_that_is_cut_off_holds_what_it_decides_until_it_is_back(
     uplink, tmp_path: Path
 ) -> None:
-    near, far = device(uplink, "near", "here"), device(uplink, "far", "there")
+    near, far = device(uplink, "near"), device(uplink, "far")
     for recorder in (near, far):
         recorder.record(DECISION)
-    uplink.send(AT_NS + HOUR_NS, cut_off={"there"})
+    uplink.send(AT_NS + HOUR_NS, cut_off={"far"})
     assert uplink.finish() == 1
     assert stored(tmp_path) == [("near", 1, 1.0)]
     uplink.send(AT_NS + 6 * HOUR_NS)

@@ -108,13 +108,13 @@ class Sender:
             self._transport.close()
             self._sending.release()
 
-    def send(self, *, seal: bool = True) -> int:
+    def send(self, spools: Sequence[Spool] | None = None, *, seal: bool = True) -> int:
         """Send what there is, until it is all there or until trouble; returns the acknowledged frames.
 
-        Without `seal` only what is sealed already.
+        `spools` are those to send of, all where not said. Without `seal` only what is sealed already.
         """
         with self._sending:
-            return self._pass(seal=seal)
+            return self._pass(self._spools if spools is None else spools, seal=seal)
 
     def flush(self, timeout_s: float) -> bool:
         """Send, again and again, until nothing waits; False where the time was over before."""
@@ -124,7 +124,7 @@ class Sender:
         self._until_s = until
         try:
             while True:
-                self._pass()
+                self._pass(self._spools)
                 if all(spool.is_empty for spool in self._spools):
                     return True
                 left = until - time.monotonic()
@@ -145,13 +145,13 @@ class Sender:
             return self._every_s
         return backoff_s(self._failures, self._retry_after_s, self._jitter)
 
-    def _pass(self, *, seal: bool = True) -> int:
+    def _pass(self, spools: Sequence[Spool], *, seal: bool = True) -> int:
         acknowledged = 0
         try:
-            for spool in self._spools if seal else ():
+            for spool in spools if seal else ():
                 spool.seal()
             while not self._is_over():
-                taken = self._take()
+                taken = self._take(spools)
                 if not taken:
                     self._failures = 0
                     break
@@ -164,15 +164,15 @@ class Sender:
             pass
         except Exception as error:
             self._trouble(Answer(Verdict.LATER, first_line(error)))
-        for spool in self._spools:
+        for spool in spools:
             spool.sealed.release()
         return acknowledged
 
-    def _take(self) -> list[tuple[Spool, Batch]]:
+    def _take(self, spools: Sequence[Spool]) -> list[tuple[Spool, Batch]]:
         """The oldest frames of each spool for one request; of one spool only while looking for poison."""
         taken: list[tuple[Spool, Batch]] = []
         room = self._request_bytes
-        for spool in self._spools:
+        for spool in spools:
             batch = spool.take(room, self._most or _UNBOUNDED)
             if batch is not None:
                 taken.append((spool, batch))
