@@ -28,7 +28,17 @@ ANSWERS = {
     "accepted": (202, {"Content-Type": "application/x-protobuf"}, b""),
     "empty": (204, {}, b""),
 }
-FAULTS = [*ANSWERS, "reset", "lost", "truncated", "headless", "silent", "endless", "closing", "hangup"]
+FAULTS = [
+    *ANSWERS,
+    "reset",
+    "lost",
+    "truncated",
+    "headless",
+    "silent",
+    "endless",
+    "closing",
+    "hangup",
+]
 """What the proxy can do instead of "pass"."""
 
 

@@ -65,9 +65,7 @@ def test_a_pass_without_anything_to_send_asks_nothing(spool: Spool, proxy: Proxy
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_nothing_is_lost_or_doubled_by(
-    store: Path, spool: Spool, proxy: Proxy, fault: str
-) -> None:
+def test_nothing_is_lost_or_doubled_by(store: Path, spool: Spool, proxy: Proxy, fault: str) -> None:
     proxy.plan = [fault, "pass", fault, fault]
     expected = record(spool, 30)
     sending = sender(spool, proxy, request_bytes=4000, timeout_s=0.2)
@@ -100,9 +98,7 @@ def test_any_mixture_of_faults_is_survived(store: Path, spool: Spool, proxy: Pro
         ("silent", "TimeoutError"),
     ],
 )
-def test_the_status_says_why_it_waits(
-    spool: Spool, proxy: Proxy, fault: str, why: str
-) -> None:
+def test_the_status_says_why_it_waits(spool: Spool, proxy: Proxy, fault: str, why: str) -> None:
     proxy.plan = [fault]
     record(spool, 1)
     assert sender(spool, proxy).send() == 0
@@ -153,7 +149,9 @@ class Picky(Proxy):
 
 def poison(seq: int) -> Frame:
     made = frame(seq)
-    return Frame(Priority.IMPORTANT, seq, made.digest, made.span.replace(b"pump.stop", b"pump.evil"))
+    return Frame(
+        Priority.IMPORTANT, seq, made.digest, made.span.replace(b"pump.stop", b"pump.evil")
+    )
 
 
 @pytest.fixture
@@ -215,9 +213,7 @@ def test_each_request_says_the_boot_and_its_monotonic_time(spool: Spool, proxy: 
     assert "authorization" not in headers
 
 
-def test_a_token_is_read_again_for_each_request(
-    tmp_path: Path, spool: Spool, proxy: Proxy
-) -> None:
+def test_a_token_is_read_again_for_each_request(tmp_path: Path, spool: Spool, proxy: Proxy) -> None:
     path = tmp_path / "token"
     path.write_text("first\n")
     sending = sender(spool, proxy, token=path)
