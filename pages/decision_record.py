@@ -8,6 +8,7 @@ from observability.explain.explanation import Attributions
 from observability.store.read_surroundings import InputRow, Surroundings
 from observability.store.stored import StoredDecision
 from pages import components
+from pages.chain_parts import standing
 from pages.format import (
     count,
     days,
@@ -79,6 +80,7 @@ def provenance(story: Story) -> None:
             "Received": f"{instant(stored.received_at)}, {_lag(stored)}",
             "Decided in": _latency(stored.decision),
             "Clock": _clock(stored.decision, stored.clock_uncertainty_us),
+            "Chain": standing(story.place),
             "Sent by": _service(story.around),
         },
         alt="Where this decision and its explanation come from",

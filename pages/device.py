@@ -9,7 +9,7 @@ import streamlit as st
 from observability.store.read import Freshness, Window
 from observability.store.read_device import Known
 from observability.store.read_unusual import silent_for
-from pages import components, reads, routes, time_range
+from pages import chain_parts, components, reads, routes, time_range
 from pages import device_parts as parts
 from pages.format import plain
 
@@ -41,6 +41,7 @@ def _draw(seen: Known, window: Window, freshness: Freshness) -> None:
     now = freshness.now(datetime.now(UTC))
     headline = st.container()
     newest = parts.byline(seen)
+    chain_parts.line(*reads.chains_of(seen.device_id), now)
     components.tiles(parts.tiles(seen, now))
     asked = parts.type_control(seen)
     found = reads.course(seen.device_id, asked, window)

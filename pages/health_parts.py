@@ -7,7 +7,9 @@ from typing import Any
 
 import streamlit as st
 
-from observability.store.read_health import LISTED, Health, Late, Spell, Storage, spells
+from observability.store.read_chains import Chains
+from observability.store.read_health import LISTED, Health, Late, Storage
+from observability.store.spells import Spell, spells
 from pages import components
 from pages.components import Tile
 from pages.format import (
@@ -147,6 +149,8 @@ def _doubts(found: Health) -> list[str]:
     arrived = found.arrived
     incomplete = [spell for spell in spells(found.late.blocks) if not spell.complete]
     every = (
+        (found.chains.total("missing"), f"{_missing(found.chains)} missing"),
+        (found.chains.suspect.height, "a device's record that does not hold together"),
         (found.rejected, f"{many(found.rejected, 'span')} rejected"),
         (found.conflicted, many(found.conflicted, "conflicting span")),
         (incomplete, f"{many(found.late.decisions, 'decision')} came late, with gaps"),
@@ -156,6 +160,10 @@ def _doubts(found: Health) -> list[str]:
         ),
     )
     return [said for there, said in every if there]
+
+
+def _missing(found: Chains) -> str:
+    return many(found.total("missing"), "numbered decision")
 
 
 def _spell(spell: Spell) -> str:

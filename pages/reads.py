@@ -24,6 +24,7 @@ from observability.monitor.moved import Moved, moved
 from observability.store import (
     lake,
     read,
+    read_chains,
     read_decisions,
     read_device,
     read_drift,
@@ -32,6 +33,7 @@ from observability.store import (
     read_surroundings,
 )
 from observability.store.read import Freshness, Window
+from observability.store.read_chains import Chains, Place
 from observability.store.read_decisions import Filters, Matching
 from observability.store.read_device import Course, Known
 from observability.store.read_drift import DecidedType
@@ -57,6 +59,7 @@ class Story:
     explanation: Explanation
     around: Surroundings
     inputs: tuple[InputRow, ...]
+    place: Place | None
 
     @property
     def units(self) -> Mapping[str, str]:
@@ -110,6 +113,11 @@ def device(device_id: str, window: Window) -> Known | None:
 def course(device_id: str, decision_type: str, window: Window) -> Course | None:
     """A device's decisions of one type over a window; None where there are none."""
     return _course(_commit(_store()), device_id, decision_type, window)
+
+
+def chains_of(device_id: str) -> tuple[Chains, str | None]:
+    """A device's chains, and how its key came to be trusted."""
+    return _chains_of(_commit(_store()), device_id)
 
 
 def health(window: Window) -> Health:
@@ -209,6 +217,12 @@ def _course(commit: Commit, device_id: str, decision_type: str, window: Window) 
         return read_device.course(con, seen, decision_type, window)
 
 
+@st.cache_data(ttl=_FORGET, max_entries=64, show_spinner=False)
+def _chains_of(commit: Commit, device_id: str) -> tuple[Chains, str | None]:
+    with lake.reading(_cursor(commit.store)) as con:
+        return read_chains.chains(con, device_id), read_chains.key_trusted_by(con, device_id)
+
+
 @st.cache_data(ttl=_FORGET, max_entries=16, show_spinner=False)
 def _health(commit: Commit, window: Window) -> Health:
     with lake.reading(_cursor(commit.store)) as con:
@@ -223,11 +237,12 @@ def _story(commit: Commit, decision_id: str) -> Story | None:
             return None
         stored = explained.stored
         around = read_surroundings.surroundings(con, stored)
+        place = read_chains.place(con, stored.device_id, stored.decision.chain)
     parts = explained.attributions
     units = _by_feature(parts, "units")
     pushed = _by_feature(parts if parts and parts.adds_up else None, "phi")
     rows = read_surroundings.input_rows(stored.decision, around.usual, units, pushed)
-    return Story(explained, around, rows)
+    return Story(explained, around, rows, place)
 
 
 def _by_feature(parts: Attributions | None, name: Literal["units", "phi"]) -> dict[str, Any]:

@@ -6,9 +6,10 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 OK_PAGE = b"<html><title>Welcome</title>Accept our terms</html>"
@@ -50,7 +51,7 @@ class Proxy:
     plan: list[str] = field(default_factory=list)
     seen: list[dict[str, str]] = field(default_factory=list)
     bodies: list[bytes] = field(default_factory=list)
-    connections: int = 0
+    connections: list[socket.socket] = field(default_factory=list)
     url: str = ""
     over: threading.Event = field(default_factory=threading.Event)
 
@@ -58,10 +59,12 @@ class Proxy:
         return self.plan.pop(0) if self.plan else "pass"
 
 
+Made = TypeVar("Made", bound=Proxy)
+
+
 @contextlib.contextmanager
-def proxied(receiver: str, plan: Sequence[str] = ()) -> Iterator[Proxy]:
-    """A proxy on a loopback port until the block ends."""
-    proxy = Proxy(receiver, list(plan))
+def proxied(proxy: Made) -> Iterator[Made]:
+    """The proxy on a loopback port until the block ends."""
     threads: list[threading.Thread] = []
     with socket.create_server(("127.0.0.1", 0)) as listener:
         proxy.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -71,7 +74,9 @@ def proxied(receiver: str, plan: Sequence[str] = ()) -> Iterator[Proxy]:
             yield proxy
         finally:
             proxy.over.set()
-            listener.shutdown(socket.SHUT_RDWR)
+            for each in (listener, *proxy.connections):
+                with contextlib.suppress(OSError):
+                    each.shutdown(socket.SHUT_RDWR)
             for thread in threads:
                 thread.join()
 
@@ -82,7 +87,7 @@ def _accept(proxy: Proxy, listener: socket.socket, threads: list[threading.Threa
             connection, _ = listener.accept()
         except OSError:
             return
-        proxy.connections += 1
+        proxy.connections.append(connection)
         threads.append(threading.Thread(target=_serve, args=(proxy, connection)))
         threads[-1].start()
 

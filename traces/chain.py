@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence, Sized
 from typing import Any, NamedTuple
 
 DOMAIN = b"decision-digest-v1"
-_CHAIN_DOMAIN = b"chain-v1"
+CHAIN_DOMAIN = b"chain-v1"
 _CHAIN_PREFIX = "decision.chain."
 CHAIN_ID = _CHAIN_PREFIX + "id"
 CHAIN_SEQ = _CHAIN_PREFIX + "seq"
@@ -52,7 +52,7 @@ class ChainHead(NamedTuple):
         """The chain with one more span, whose canonical digest is given."""
         seq = self.seq + 1
         data = b"".join(
-            (_CHAIN_DOMAIN, self.chain_id.encode(), seq.to_bytes(8, "big"), self.link, digest)
+            (CHAIN_DOMAIN, self.chain_id.encode(), seq.to_bytes(8, "big"), self.link, digest)
         )
         return ChainHead(self.chain_id, seq, hashlib.sha256(data).digest())
 

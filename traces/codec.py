@@ -169,7 +169,7 @@ def decode_decision(attributes: Mapping[str, Any]) -> Decision:
         latency_us=take_count(left, LATENCY_US),
         budget_us=take_count(left, BUDGET_US),
         withheld=_take_withheld(left),
-        chain=_take_chain(left),
+        chain=take_chain(left),
         clock=_take_clock(left),
         context=_take_context(left),
         extra=left,
@@ -257,15 +257,14 @@ def _take_withheld(left: Attributes) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _take_chain(left: Attributes) -> ChainPosition | None:
+def take_chain(left: Attributes) -> ChainPosition | None:
     """The position that all three attributes state; else they stay: no reason to refuse a decision."""
     chain_id, seq, prev = (left.get(name) for name in (CHAIN_ID, CHAIN_SEQ, CHAIN_PREV))
     if not (isinstance(chain_id, str) and chain_id and isinstance(prev, str)):
         return None
     if type(seq) is not int or seq < 0 or not _HEX_64.fullmatch(prev):
         return None
-    for name in (CHAIN_ID, CHAIN_SEQ, CHAIN_PREV):
-        del left[name]
+    del left[CHAIN_ID], left[CHAIN_SEQ], left[CHAIN_PREV]
     return ChainPosition(chain_id, seq, prev)
 
 

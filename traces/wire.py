@@ -73,18 +73,13 @@ def framed_span(
     failed: bool = False,
 ) -> bytes:
     """One Span message around attributes and links that are already encoded."""
-    return b"".join(
-        (
-            _field(b"\x0a", trace_id),
-            _field(b"\x12", span_id),
-            _field(b"\x22", parent),
-            _name(name),
-            _times(*times),
-            attributes,
-            links,
-            _ERROR_STATUS if failed else b"",
-        )
-    )
+    if len(trace_id) == 16 and len(span_id) == 8:
+        ids = b"".join((b"\x0a\x10", trace_id, b"\x12\x08", span_id))
+    else:
+        ids = _field(b"\x0a", trace_id) + _field(b"\x12", span_id)
+    before = ids + _field(b"\x22", parent) if parent else ids
+    status = _ERROR_STATUS if failed else b""
+    return b"".join((before, _name(name), _times(*times), attributes, links, status))
 
 
 def attribute(key: str, value: Any) -> bytes:

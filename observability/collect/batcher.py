@@ -168,7 +168,9 @@ class Batcher:
     def _decoding(self, members: Sequence[_Waiting]) -> Decoding:
         bodies = [each.item for each in members if isinstance(each.item, Body)]
         decode = decode_together if is_warm() else decode_each
-        return decode(bodies, self._stamp, self._limits)
+        decoding = decode(bodies, self._stamp, self._limits)
+        decoding.correct(bodies, self._writer.chains.last_before)
+        return decoding
 
     def _commit_all(self) -> None:
         while group := self._next_ready():

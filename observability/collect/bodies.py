@@ -11,6 +11,7 @@ from datetime import datetime
 
 import pyarrow as pa
 
+from observability.collect.clock import ClockSighting, LastBefore, corrected
 from observability.collect.decode import decode
 from observability.collect.limits import Limits
 from traces.errors import InvalidPayload, WhenceError
@@ -23,10 +24,11 @@ class TooManySpans(WhenceError):
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A protobuf request, decompressed, and when it was received, UTC."""
+    """A request, decompressed, when it was received, UTC, and what it tells of its sender's clock."""
 
     data: bytes
     received_at: datetime
+    clock: ClockSighting | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,13 @@ class Decoding:
         """Put rows behind those that are there."""
         for name, table in tables.items():
             self.parts.setdefault(name, []).append(table)
+
+    def correct(self, bodies: Sequence[Body], last_before: LastBefore) -> None:
+        """Put the decisions of devices without a clock to their time."""
+        seen = [body.clock for body in bodies if body.clock is not None]
+        if seen and "decisions" in self.parts:
+            decisions = pa.concat_tables(self.parts["decisions"])
+            self.parts["decisions"] = [corrected(decisions, seen, last_before)]
 
     def tables(self) -> dict[str, pa.Table]:
         """All rows, by table."""

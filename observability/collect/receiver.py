@@ -27,7 +27,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from observability.collect.batcher import Batcher, NotDurable, QueueFull
-from observability.collect.bodies import Accepted, Body, TooManySpans, answer_to, check_spans
+from observability.collect.bodies import (
+    Accepted,
+    Body,
+    Decoding,
+    TooManySpans,
+    answer_to,
+    check_spans,
+)
+from observability.collect.clock import sighting
 from observability.collect.decode import decode
 from observability.collect.limits import Limits
 from observability.store.append import unpack
@@ -77,8 +85,11 @@ class Receiver:
                     415, f"found content type {content_type!r}; expected {_PROTOBUF} or {_JSON}"
                 )
             received_at = self._received_at(request)
+            began_ns = self._writer.clock.monotonic_ns()
             body = await self._body(request, self._limits.body_bytes)
-            accepted = await self._store(Body(body, received_at), content_type)
+            took_us = (self._writer.clock.monotonic_ns() - began_ns) // 1000
+            clock = sighting(request.headers, received_at, took_us)
+            accepted = await self._store(Body(body, received_at, clock), content_type)
             return _accepted(accepted, content_type)
         except _Refused as refusal:
             return self._answer(refusal, content_type)
@@ -134,7 +145,10 @@ class Receiver:
         groups = decode_json(body.data)
         check_spans(groups, self._limits)
         decoded = decode(groups, origin="otlp", identity=UNVERIFIED, limits=self._limits)
-        return decoded.batch(body.received_at), answer_to(decoded.reasons)
+        decoding = Decoding([answer_to(decoded.reasons)])
+        decoding.add(decoded.batch(body.received_at))
+        decoding.correct([body], self._writer.chains.last_before)
+        return decoding.tables(), answer_to(decoded.reasons)
 
     def _received_at(self, request: Request) -> datetime:
         given = request.headers.get(RECEIVED_AT)

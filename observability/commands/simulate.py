@@ -76,8 +76,8 @@ def _receiver(store: Path, endpoint: str | None, start: datetime) -> Iterator[Li
     if endpoint:
         yield link_to(store, endpoint)
         return
-    with recorded_receiver(store, int(start.timestamp()) * 10**9) as (url, _):
-        yield link_to(store, url)
+    with recorded_receiver(store, int(start.timestamp()) * 10**9) as link:
+        yield link
 
 
 def _refuse_filled(store: Path) -> None:

@@ -11,14 +11,16 @@ from typing import Any
 import polars as pl
 
 from observability.fleet import memory
+from observability.fleet.link import ShipmentError
 from observability.fleet.recorded import CONTEXT
-from observability.fleet.shipment import Shipment, ShipmentError
 from observability.fleet.spec import ReplaySpec
+from observability.fleet.uplink import Uplink
 from traces import ModelVersion, Outcome
 from traces.decision import Scalar
 from traces.device import Decided, DecisionPoint, RecordedClock, Recorder
 
 Row = Mapping[str, Any]
+_CHECKPOINT_EVERY_S = 24 * 3600.0
 
 
 class ReplayedDevice:
@@ -30,7 +32,7 @@ class ReplayedDevice:
         device_id: str,
         model: ModelVersion,
         predict: Callable[[Mapping[str, Any]], float],
-        shipment: Shipment,
+        uplink: Uplink,
         first_ns: int,
     ) -> None:
         self._spec = spec
@@ -38,8 +40,9 @@ class ReplayedDevice:
         self._recorder = Recorder(
             device_id=device_id,
             service=spec.service,
-            processor=shipment,
+            spool=uplink.spool(device_id, self._clock),
             resource=spec.resource,
+            checkpoint_every_s=_CHECKPOINT_EVERY_S,
             clock=self._clock,
         )
         self._point = DecisionPoint(

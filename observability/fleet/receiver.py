@@ -1,31 +1,26 @@
-"""The real receiver on recorded time, in a process of its own: devices and receiver each have a core.
-
-The invariant: the receiver's clock stands where the sender last set it, so that received_at is
-recorded time too.
-"""
+"""The real receiver on recorded time, in a process of its own: devices and receiver each have a core."""
 
 from __future__ import annotations
 
 import contextlib
 import multiprocessing
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from observability.collect.serving import serving
+from observability.fleet.link import Link, link_to
 from traces.device import RecordedClock
 from traces.errors import StoreError, WhenceError
 
-SetTime = Callable[[int], None]
-
 
 @contextlib.contextmanager
-def recorded_receiver(store: Path, first_ns: int) -> Iterator[tuple[str, SetTime]]:
-    """Receive into a store of recorded time until the block ends.
+def recorded_receiver(store: Path, first_ns: int) -> Iterator[Link]:
+    """Receive into a store of recorded time, which begins at `first_ns`, until the block ends.
 
-    Yields the base URL and what moves the receiver's clock (nanoseconds since 1970 UTC; returns when
-    it has). Raises StoreError where the store cannot be written, such as one that is being served.
+    Its requests have to say when they are received. Raises StoreError where the store cannot be written,
+    such as one that is being served.
     """
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
@@ -36,12 +31,7 @@ def recorded_receiver(store: Path, first_ns: int) -> Iterator[tuple[str, SetTime
         started = _answer(ours)
         if isinstance(started, WhenceError):
             raise StoreError(started.found, started.expected, started.hint)
-
-        def set_time(now_ns: int) -> None:
-            ours.send(now_ns)
-            _answer(ours)
-
-        yield started, set_time
+        yield link_to(store, started)
     finally:
         ours.close()
         process.join()
@@ -56,15 +46,12 @@ def _answer(connection: Connection):
 
 
 def _receive(store: Path, first_ns: int, connection: Connection) -> None:
-    """The child's life: say where it listens, follow the time, end when the sender does."""
+    """The child's life: say where it listens, and end when the sender does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    clock = RecordedClock(first_ns)
     try:
-        with serving(store, clock) as url:
+        with serving(store, RecordedClock(first_ns)) as url:
             connection.send(url)
             with contextlib.suppress(EOFError):
-                while True:
-                    clock.set(connection.recv())
-                    connection.send(None)
+                connection.recv()
     except WhenceError as error:
         connection.send(WhenceError(error.found, error.expected, error.hint))

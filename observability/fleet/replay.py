@@ -1,4 +1,4 @@
-"""Replays a recorded data set as a fleet, through the real recorder, exporter and receiver.
+"""Replays a recorded data set as a fleet, through the real recorder, spool, sender and receiver.
 
 The invariant: a store never holds the same recorded decision twice, and a replay ends well only if
 the store holds everything that was sent.
@@ -17,26 +17,22 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import polars as pl
-from opentelemetry.exporter.otlp.proto.http import Compression
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from tqdm import tqdm
 
-from observability.collect.receiver import TRACES_PATH
 from observability.fleet import recorded
 from observability.fleet.device import rows
-from observability.fleet.receiver import SetTime, recorded_receiver
-from observability.fleet.shipment import Shipment, ShipmentError
+from observability.fleet.link import Link, ShipmentError
+from observability.fleet.receiver import recorded_receiver
 from observability.fleet.spec import ReplaySpec
 from observability.fleet.timeline import Counts, Timeline
 from observability.fleet.training import Trained, train
+from observability.fleet.uplink import Uplink
 from observability.models import registry
 from observability.models.artifact import load_model
 from observability.models.reference import encode
 from observability.store import lake
 from traces import ModelVersion
 from traces.errors import WrongUse
-
-_TIMEOUT_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,14 +91,13 @@ def replay(
     with tempfile.TemporaryDirectory() as folder:
         trained = train(spec.model, sources.training, Path(folder))
         scores = load_model(trained.artifact).score(encode(decisions, spec.model.features)).tolist()
-        with _receiver(store, endpoint, first_ns) as (url, set_time):
+        with _receiver(store, endpoint, first_ns) as link:
             registered = store is not None and lake.is_store(store)
             if store is not None and registered:
                 _register(store, spec, trained)
             started = time.monotonic()
-            counts = _live(
-                spec, decisions, scores, trained.version, url, set_time, progress=progress
-            )
+            with contextlib.closing(Uplink(link, Path(folder) / "devices")) as uplink:
+                counts = _live(spec, decisions, scores, trained.version, uplink, progress=progress)
             replay_s = time.monotonic() - started
     if store is not None and endpoint is None:
         _check_stored(store, spec, counts)
@@ -163,15 +158,13 @@ def _check_listens(endpoint: str) -> None:
 
 
 @contextlib.contextmanager
-def _receiver(
-    store: Path | None, endpoint: str | None, first_ns: int
-) -> Iterator[tuple[str, SetTime]]:
+def _receiver(store: Path | None, endpoint: str | None, first_ns: int) -> Iterator[Link]:
     if endpoint is not None:
-        yield endpoint, lambda _: None
+        yield Link(endpoint)
     else:
         assert store is not None  # noqa: S101 - _check_use
-        with recorded_receiver(store, first_ns) as receiver:
-            yield receiver
+        with recorded_receiver(store, first_ns) as link:
+            yield link
 
 
 def _register(store: Path, spec: ReplaySpec, trained: Trained) -> None:
@@ -191,25 +184,15 @@ def _live(
     decisions: pl.DataFrame,
     scores: Iterable[float],
     model: ModelVersion,
-    url: str,
-    set_time: SetTime,
+    uplink: Uplink,
     *,
     progress: bool,
 ) -> Counts:
     """Let the fleet live through the recorded time; returns when every span is acknowledged."""
     total = len(decisions) + decisions["label"].count()
-    address = url.rstrip("/").removesuffix(TRACES_PATH) + TRACES_PATH
-    exporter = OTLPSpanExporter(
-        endpoint=address, timeout=_TIMEOUT_S, compression=Compression.NoCompression
-    )
-    shipment = Shipment(exporter, set_time)
     with tqdm(total=total, unit=" spans", disable=not progress, desc=spec.name) as bar:
-        timeline = Timeline(spec, model, shipment, bar.update)
-        try:
-            timeline.live(zip(rows(spec, decisions), scores, strict=True))
-        finally:
-            timeline.close()
-            shipment.close()
+        timeline = Timeline(spec, model, uplink, bar.update)
+        timeline.live(zip(rows(spec, decisions), scores, strict=True))
     return timeline.counts
 
 

@@ -13,9 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from observability.fleet.device import ReplayedDevice, Row
-from observability.fleet.shipment import Shipment
 from observability.fleet.spec import ReplaySpec
+from observability.fleet.uplink import Uplink
 from traces import Decision, ModelVersion
+
+SENT_TOGETHER = 512
+"""Spans that the fleet records before it sends them."""
 
 
 @dataclass(slots=True)
@@ -52,12 +55,13 @@ class Timeline:
         self,
         spec: ReplaySpec,
         model: ModelVersion,
-        shipment: Shipment,
+        uplink: Uplink,
         passed: Callable[[], object] = lambda: None,
     ) -> None:
         self.counts = Counts()
         self._spec, self._model = spec, model
-        self._shipment, self._passed = shipment, passed
+        self._uplink, self._passed = uplink, passed
+        self._pending = 0
         self._devices: dict[str, ReplayedDevice] = {}
         self._ahead: list[_Truth] = []
         self._score = float("nan")
@@ -72,20 +76,17 @@ class Timeline:
             self._learn(row["decided_at"])
             self._decide(number, row, score)
         self._learn(None)
-        self._shipment.ship(self._now_ns)
-        self._shipment.finish()
-
-    def close(self) -> None:
-        """Stop every recorder."""
         for device in self._devices.values():
             device.close()
+        self._uplink.send(self._now_ns)
+        self._uplink.finish()
 
     def _decide(self, number: int, row: Row, score: float) -> None:
         now_ns, device_id = row["decided_at"], row["device_id"]
         device = self._devices.get(device_id)
         if device is None:
             device = ReplayedDevice(
-                self._spec, device_id, self._model, self._predict, self._shipment, now_ns
+                self._spec, device_id, self._model, self._predict, self._uplink, now_ns
             )
             self._devices[device_id] = device
         self._score = score
@@ -110,6 +111,8 @@ class Timeline:
 
     def _after(self, now_ns: int) -> None:
         self._now_ns = now_ns
-        if self._shipment.is_full:
-            self._shipment.ship(now_ns)
+        self._pending += 1
+        if self._pending >= SENT_TOGETHER:
+            self._uplink.send(now_ns)
+            self._pending = 0
         self._passed()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from traces.errors import StoreError
 
-PARTITIONED = ("decisions", "outcomes", "reviews", "spans")
+PARTITIONED = ("decisions", "outcomes", "reviews", "spans", "chain_events")
 """Tables whose files lie in a folder for each day of received_at."""
 
 

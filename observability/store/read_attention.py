@@ -14,6 +14,7 @@ from typing import Literal
 
 import polars as pl
 
+from observability.store.read_chains import Chains, as_text, missing_for, troubles
 from observability.store.read_fleet import Fleet
 from observability.store.read_habits import ActsOtherwise, acting_otherwise, passing_all
 
@@ -28,10 +29,14 @@ GATE_SHARE = 0.10
 GATE_JUDGED = 10
 """A gate's share counts once it has judged this often."""
 GATES_LISTED = 3
+MISSING_AFTER = timedelta(minutes=15)
+"""A number is listed as missing when later ones have been here for so long."""
 NAMED = 6
 """Silent devices that a reason names at most."""
 
-Kind = Literal["silent", "model", "reject", "conflict", "version", "limit", "person", "gate"]
+Kind = Literal[
+    "silent", "model", "chain", "reject", "conflict", "version", "limit", "person", "gate"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,7 @@ def concerns(fleet: Fleet, now: datetime, *, recorded: bool) -> tuple[Concern, .
     found = (
         *_silent(fleet, now, recorded),
         *_models(fleet.strange_models),
+        *_chains(fleet.chains, now),
         *_rejects(fleet.rejects),
         *_conflicts(fleet.conflicts),
         *map(_version, acting_otherwise(fleet.versions)),
@@ -138,6 +144,43 @@ def _models(models: pl.DataFrame) -> list[Concern]:
         title = f"Model {row['model']} is unknown"
         found.append(Concern("model", title, reason, wrong=True, filters={"model": row["model"]}))
     return found
+
+
+def _chains(found: Chains, now: datetime) -> list[Concern]:
+    return [*_suspect(found), *_missing(missing_for(found, now - MISSING_AFTER))]
+
+
+def _suspect(found: Chains) -> list[Concern]:
+    """Chains in which a span was replaced, altered or signed by somebody else."""
+    return [
+        Concern(
+            "chain",
+            f"The record of {row['device_id']} does not hold together",
+            "; ".join(troubles(row)),
+            wrong=True,
+            filters={"device": row["device_id"]},
+        )
+        for row in found.suspect.iter_rows(named=True)
+    ]
+
+
+def _missing(gaps: pl.DataFrame) -> list[Concern]:
+    if gaps.is_empty():
+        return []
+    names = sorted(set(gaps["device_id"].to_list()))
+    count = int((gaps["seq_to"] - gaps["seq_from"] + 1).sum())
+    verb = "is" if count == 1 else "are"
+    who = names[0] if len(names) == 1 else _of(len(names), "device")
+    ranges = f"{as_text(gaps.iter_rows(named=True))}, " if len(names) == 1 else ""
+    return [
+        Concern(
+            "chain",
+            f"{_of(count, 'number')} {verb} missing from {who}",
+            f"{ranges}since {min(gaps['since'].to_list()):%Y-%m-%d %H:%M} UTC; later ones are here",
+            wrong=False,
+            filters={"device": names[0]} if len(names) == 1 else {},
+        )
+    ]
 
 
 def _rejects(rejects: pl.DataFrame) -> list[Concern]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import duckdb
 import polars as pl
 
 from observability.store.read import Window, frame, one
+from observability.store.read_chains import Chains, chains
 
 PEOPLE_LOOK_BACK = timedelta(days=14)
 """How long before the window a person's verdicts count."""
@@ -181,7 +182,7 @@ class Fleet:
     chosen (judged in the window). `versions`, over all time before the window's end: decision_type,
     model_name, model_version, device_id, recommendation, decisions, first_at, chosen (of the window).
     `rejects`: reason, rejected, devices, newest_received_at. `strange_models`, whose artifact is
-    not registered: model, model_digest, decisions, devices, other_digest.
+    not registered: model, model_digest, decisions, devices, other_digest. `chains` are as of now.
     """
 
     totals: Totals
@@ -193,6 +194,7 @@ class Fleet:
     rejects: pl.DataFrame
     conflicts: int
     strange_models: pl.DataFrame
+    chains: Chains = field(default_factory=Chains)
 
 
 def fleet(con: duckdb.DuckDBPyConnection, window: Window) -> Fleet:
@@ -208,6 +210,7 @@ def fleet(con: duckdb.DuckDBPyConnection, window: Window) -> Fleet:
         rejects=frame(con, _REJECTS, chosen),
         conflicts=one(con, _CONFLICTS, chosen)["conflicts"],
         strange_models=frame(con, _STRANGE_MODELS, chosen),
+        chains=chains(con),
     )
 
 

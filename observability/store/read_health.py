@@ -5,7 +5,6 @@ All of it goes by `received_at`, also the windows: this is about the way here, n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,6 +15,7 @@ import polars as pl
 
 from observability.store.lake import ALIAS, clock_kind
 from observability.store.read import Window, frame, one
+from observability.store.read_chains import Chains, chains, completed
 from observability.store.read_decisions import bucket_width
 from observability.store.schema import schema_version
 
@@ -181,18 +181,6 @@ class Late:
 
 
 @dataclass(frozen=True, slots=True)
-class Spell:
-    """Stretches of late decisions that overlap in time, such as those of one outage; times UTC."""
-
-    first_at: datetime
-    last_at: datetime
-    received_at: datetime
-    device_ids: tuple[str, ...]
-    decisions: int
-    complete: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Storage:
     """How a store lies on disk. `files`: name of the table, files, bytes."""
 
@@ -231,6 +219,7 @@ class Health:
     conflicted: int
     conflicts: pl.DataFrame
     storage: Storage
+    chains: Chains
 
 
 def health(con: duckdb.DuckDBPyConnection, store: Path, window: Window) -> Health:
@@ -251,18 +240,8 @@ def health(con: duckdb.DuckDBPyConnection, store: Path, window: Window) -> Healt
         conflicted=_first(conflicts, "conflicts"),
         conflicts=conflicts.drop("conflicts"),
         storage=_storage(con, store),
+        chains=chains(con),
     )
-
-
-def spells(blocks: pl.DataFrame) -> tuple[Spell, ...]:
-    """The rows of `Late.blocks`, those that overlap in time as one, the newest first."""
-    found: list[list[dict[str, Any]]] = []
-    for row in blocks.sort("first_at", "device_id").iter_rows(named=True):
-        if found and row["first_at"] <= max(other["last_at"] for other in found[-1]):
-            found[-1].append(row)
-        else:
-            found.append([row])
-    return tuple(_spell(rows) for rows in reversed(found))
 
 
 def _late(con: duckdb.DuckDBPyConnection, chosen: dict[str, Any], median_lag_s: float) -> Late:
@@ -271,18 +250,7 @@ def _late(con: duckdb.DuckDBPyConnection, chosen: dict[str, Any], median_lag_s: 
     found = one(con, _LATE, asked)
     between = {"first_at": found.pop("first_at"), "last_at": found.pop("last_at")}
     listed = {**asked, **between, "pauses": COMPLETE_PAUSES, "listed": LISTED}
-    return Late(over_s=over_s, **found, blocks=frame(con, _BLOCKS, listed))
-
-
-def _spell(rows: Sequence[dict[str, Any]]) -> Spell:
-    return Spell(
-        first_at=min(row["first_at"] for row in rows),
-        last_at=max(row["last_at"] for row in rows),
-        received_at=max(row["received_at"] for row in rows),
-        device_ids=tuple(sorted({row["device_id"] for row in rows})),
-        decisions=sum(row["decisions"] for row in rows),
-        complete=all(row["complete"] for row in rows),
-    )
+    return Late(over_s=over_s, **found, blocks=completed(con, frame(con, _BLOCKS, listed)))
 
 
 def _storage(con: duckdb.DuckDBPyConnection, store: Path) -> Storage:

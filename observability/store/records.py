@@ -19,12 +19,12 @@ from typing import Any
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
+from observability.store.chain_columns import chain_columns, stated_place, stored_place
 from traces import codec
 from traces.chain import span_digest
 from traces.content import Content
 from traces.conventions import DECISION_SPAN_PREFIX, DEVICE_ID
 from traces.decision import (
-    ChainPosition,
     Decision,
     GateVerdict,
     ModelVersion,
@@ -86,7 +86,7 @@ def decision_row(span: Span, content: Content) -> tuple[Row, Row]:
             dict(zip(_GATE_FIELDS, _GATE_VALUES(gate), strict=True)) for gate in decision.gates
         ],
         "context": [(name, as_text(value)) for name, value in decision.context.items()],
-        **_chain_columns(decision.chain),
+        **chain_columns(decision.chain),
         "rest": _rest(span),
     }, layout
 
@@ -102,9 +102,10 @@ def span_row(span: Span, content: Content) -> Row:
 
 
 def whole_row(span: Span, content: Content) -> Row:
-    """What every table but decisions has of a span: ids, times, digest, rest. Takes the span apart."""
+    """What every table but decisions has of a span, its place in a chain included. Takes the span apart."""
     ids = {"trace_id": span.trace_id.hex(), "span_id": span.span_id.hex()}
-    return {**ids, **_span_columns(span, content), "rest": _rest(span)}
+    place = stated_place(content.values)
+    return {**ids, **_span_columns(span, content), **place, "rest": _rest(span)}
 
 
 def resource_row(envelope: ResourceSpans) -> Row:
@@ -183,7 +184,7 @@ def stored_decision_value(row: Mapping[str, Any]) -> Decision:
         action=row["action"],
         disposition=row["disposition"],
         context=dict(row["context"]),
-        chain=_stored_chain(row),
+        chain=stored_place(row),
     )
     return codec.decode_decision({**codec.encode_decision(columns), **rest})
 
@@ -199,19 +200,6 @@ def device_id(envelope: ResourceSpans) -> str:
 def span_key(span: Span) -> str:
     """`<32 hex trace id>-<16 hex span id>`."""
     return f"{span.trace_id.hex()}-{span.span_id.hex()}"
-
-
-def _chain_columns(chain: ChainPosition | None) -> Row:
-    if chain is None:
-        return {}
-    return {"chain_id": chain.chain_id, "seq": chain.seq, "prev": bytes.fromhex(chain.prev)}
-
-
-def _stored_chain(row: Mapping[str, Any]) -> ChainPosition | None:
-    """None where the row states none, or its store has no such columns yet."""
-    if row.get("chain_id") is None:
-        return None
-    return ChainPosition(row["chain_id"], row["seq"], row["prev"].hex())
 
 
 def _is_whole(pairs: Iterable[KeyValue]) -> bool:

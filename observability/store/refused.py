@@ -5,8 +5,15 @@ Nothing that was sent vanishes without a row that says so.
 
 from __future__ import annotations
 
-from observability.store.records import Row, sha256_id, span_key, stored_span
+from collections.abc import Iterable
 
+import pyarrow as pa
+
+from observability.store.records import Row, sha256_id, span_key, stored_span
+from observability.store.schema import arrow_table
+
+Conflict = tuple[str, Row]
+"""A table, and a row whose key it holds with other content."""
 _MAX_RAW_BYTES = 65536
 
 
@@ -33,3 +40,11 @@ def conflict_row(kind: str, row: Row) -> Row:
         "digest": row["digest"],
         "raw": span.SerializeToString(deterministic=True)[:_MAX_RAW_BYTES],
     }
+
+
+def conflict_table(conflicts: Iterable[Conflict]) -> pa.Table:
+    """The rows of `conflicts`, received when the other content was."""
+    conflicts = list(conflicts)
+    received = [row["received_at"] for _, row in conflicts]
+    table = arrow_table("conflicts", [conflict_row(kind, row) for kind, row in conflicts])
+    return table.append_column("received_at", pa.array(received, pa.timestamp("us", "UTC")))

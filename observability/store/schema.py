@@ -27,6 +27,15 @@ KEYS: dict[str, tuple[str, ...]] = {
     "resources": ("resource_id",),
     "rejects": ("reject_id",),
     "conflicts": ("device_id", "span_key", "digest"),
+    "chain_events": (
+        "device_id",
+        "chain_id",
+        "kind",
+        "seq_from",
+        "seq_to",
+        "digest",
+        "received_at",
+    ),
     "models": ("name", "version", "digest"),
     "model_references": ("name", "version", "digest", "reference_id"),
 }
@@ -35,36 +44,51 @@ KEYS: dict[str, tuple[str, ...]] = {
 CONTENT = ("decisions", "outcomes", "reviews", "spans")
 """Tables whose rows carry a digest: the same key with another digest is a conflict."""
 
-_BY_DAY = (
-    "ALTER TABLE {} SET PARTITIONED BY (year(received_at), month(received_at), day(received_at))"
-)
+
+def _statements() -> list[str]:
+    text = (Path(__file__).parent / "schema.sql").read_text()
+    return [statement for statement in text.split(";\n") if statement.strip()]
+
+
+def _made(*names: str) -> tuple[str, ...]:
+    """The statements that make these tables and views."""
+    wanted = [(f"CREATE TABLE {name} ", f"CREATE VIEW {name} ") for name in names]
+    found = (statement.lstrip() for statement in _statements())
+    return tuple(one for one in found if one.startswith(tuple(sum(wanted, ()))))
+
+
+def _partitioned(name: str) -> str:
+    by = "year(received_at), month(received_at), day(received_at)"
+    return f"ALTER TABLE {name} SET PARTITIONED BY ({by})"
+
 
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: (
         "ALTER TABLE decisions ADD COLUMN chain_id VARCHAR",
         "ALTER TABLE decisions ADD COLUMN seq BIGINT",
         "ALTER TABLE decisions ADD COLUMN prev BLOB",
-        "CREATE TABLE reviews (device_id VARCHAR, trace_id VARCHAR, span_id VARCHAR, decision_id "
-        "VARCHAR, gate VARCHAR, verdict VARCHAR, reviewer VARCHAR, reason VARCHAR, action "
-        "VARCHAR, reviewed_at TIMESTAMPTZ, received_at TIMESTAMPTZ, start_unix_nano BIGINT, "
-        "end_unix_nano BIGINT, digest BLOB, origin VARCHAR, identity VARCHAR, resource_id "
-        "VARCHAR, rest BLOB)",
-        _BY_DAY.format("reviews"),
-        """
-        CREATE VIEW decisions_final AS
-            SELECT d.device_id, d.decision_id, d.decision_type, d.decided_at, d.received_at,
-                d.recommendation, d.score, d.action, d.disposition, r.gate AS review_gate,
-                r.verdict AS review_verdict, r.reviewer, r.reason AS review_reason, r.reviewed_at,
-                coalesce(r.action, d.action) AS final_action
-            FROM decisions AS d LEFT JOIN (
-                FROM reviews
-                QUALIFY row_number() OVER (
-                    PARTITION BY device_id, decision_id ORDER BY reviewed_at DESC, span_id) = 1
-            ) AS r USING (device_id, decision_id)
-        """,
+        "ALTER TABLE outcomes ADD COLUMN chain_id VARCHAR",
+        "ALTER TABLE outcomes ADD COLUMN seq BIGINT",
+        "ALTER TABLE outcomes ADD COLUMN prev BLOB",
+        "ALTER TABLE spans ADD COLUMN chain_id VARCHAR",
+        "ALTER TABLE spans ADD COLUMN seq BIGINT",
+        "ALTER TABLE spans ADD COLUMN prev BLOB",
+        *_made(
+            "reviews",
+            "decisions_final",
+            "chain_events",
+            "chain_gaps",
+            "chain_ranges",
+            "chain_status",
+        ),
+        _partitioned("reviews"),
+        _partitioned("chain_events"),
     ),
 }
-"""Statements that take a store from the version before to the version that is the key."""
+"""Statements that take a store from the version before to the version that is the key.
+
+What `_made` takes from schema.sql is to be written out here when a later version changes it.
+"""
 
 
 @functools.cache
@@ -107,7 +131,7 @@ def create_tables(con: duckdb.DuckDBPyConnection, clock: str) -> None:
         [["schema_version", str(SCHEMA_VERSION)], ["clock", clock]],
     )
     for name in PARTITIONED:
-        con.execute(_BY_DAY.format(name))
+        con.execute(_partitioned(name))
     con.execute("COMMIT")
 
 
@@ -140,8 +164,3 @@ def schema_version(con: duckdb.DuckDBPyConnection) -> int:
     """The schema version that the catalog states."""
     row = con.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
     return int(row[0]) if row else 0
-
-
-def _statements() -> list[str]:
-    text = (Path(__file__).parent / "schema.sql").read_text()
-    return [statement for statement in text.split(";\n") if statement.strip()]

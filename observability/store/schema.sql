@@ -70,6 +70,9 @@ CREATE TABLE outcomes (
     start_unix_nano BIGINT,
     end_unix_nano BIGINT,
     validated_by VARCHAR,             -- NULL = not validated
+    chain_id VARCHAR,                 -- the device's hash chain; NULL = not chained
+    seq BIGINT,                       -- place in the chain, from 0 without gaps
+    prev BLOB,                        -- 32 bytes: the chain's head before this span
     digest BLOB,
     origin VARCHAR,
     identity VARCHAR,
@@ -91,6 +94,9 @@ CREATE TABLE reviews (
     received_at TIMESTAMPTZ,
     start_unix_nano BIGINT,
     end_unix_nano BIGINT,
+    chain_id VARCHAR,                 -- the device's hash chain; NULL = not chained
+    seq BIGINT,                       -- place in the chain, from 0 without gaps
+    prev BLOB,                        -- 32 bytes: the chain's head before this span
     digest BLOB,
     origin VARCHAR,
     identity VARCHAR,
@@ -108,6 +114,9 @@ CREATE TABLE spans (
     end_unix_nano BIGINT,
     received_at TIMESTAMPTZ,
     attributes MAP(VARCHAR, VARCHAR), -- as text
+    chain_id VARCHAR,                 -- the device's hash chain; NULL = not chained
+    seq BIGINT,                       -- place in the chain, from 0 without gaps
+    prev BLOB,                        -- 32 bytes: the chain's head before this span
     digest BLOB,
     origin VARCHAR,
     identity VARCHAR,
@@ -129,6 +138,21 @@ CREATE TABLE conflicts (
     kind VARCHAR,                     -- decisions, outcomes, reviews, spans: where it is stored
     digest BLOB,                      -- of the other content
     raw BLOB,                         -- the other content as OTLP Span, at most 64 KiB
+    received_at TIMESTAMPTZ
+);
+
+CREATE TABLE chain_events (
+    device_id VARCHAR,
+    chain_id VARCHAR,
+    kind VARCHAR,                     -- arrived, lost, signed, verified, fork, broken, bad signature, stranger, key, successor, claimed
+    seq_from BIGINT,                  -- the numbers that it is about, both included
+    seq_to BIGINT,
+    prev BLOB,                        -- 32 bytes, of arrived and lost: the chain's head before seq_from; NULL = not known
+    head BLOB,                        -- 32 bytes: the chain's head after seq_to
+    digest BLOB,                      -- of a fork: that of the content that came later
+    key_id VARCHAR,                   -- sha256 in hex of the public key
+    detail VARCHAR,                   -- reason of a loss, fault of a signature, first use or handed on, the other chain or device
+    decided_at TIMESTAMPTZ,           -- of arrived: when the last decision among them was made; NULL = none or not the newest
     received_at TIMESTAMPTZ
 );
 
@@ -164,6 +188,74 @@ CREATE VIEW gates AS
 CREATE VIEW context AS
     SELECT device_id, decision_id, decision_type, decided_at, received_at, entry.key AS name, entry.value AS value
     FROM (SELECT *, unnest(map_entries(context)) AS entry FROM decisions);
+
+CREATE VIEW chain_gaps AS
+    SELECT device_id, chain_id, reached + 1 AS seq_from, seq_from - 1 AS seq_to, since
+    FROM (
+        SELECT device_id, chain_id, seq_from,
+            coalesce(max(seq_to) OVER (PARTITION BY device_id, chain_id ORDER BY seq_from, seq_to
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1) AS reached,
+            min(received_at) OVER (PARTITION BY device_id, chain_id ORDER BY seq_from, seq_to
+                ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS since
+        FROM chain_events
+        WHERE kind IN ('arrived', 'lost')
+    )
+    WHERE seq_from > reached + 1;
+
+CREATE VIEW chain_ranges AS
+    WITH told AS (
+        SELECT device_id, chain_id, kind, seq_from, seq_to,
+            max(seq_to) OVER (PARTITION BY device_id, chain_id, kind ORDER BY seq_from, seq_to
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS reached
+        FROM chain_events
+        WHERE kind IN ('arrived', 'lost', 'verified')
+    ), ends AS (
+        SELECT device_id, chain_id, kind, max(seq_to) AS last_seq
+        FROM told
+        GROUP BY device_id, chain_id, kind
+    )
+    SELECT device_id, chain_id, kind, seq_from,
+        coalesce(lead(reached) OVER (PARTITION BY device_id, chain_id, kind ORDER BY seq_from), last_seq) AS seq_to
+    FROM told JOIN ends USING (device_id, chain_id, kind)
+    WHERE reached IS NULL OR seq_from > reached + 1;
+
+CREATE VIEW chain_status AS
+    WITH told AS (
+        SELECT device_id, chain_id,
+            max(seq_to) FILTER (kind IN ('arrived', 'lost')) AS last_seq,
+            count(DISTINCT (seq_from, digest)) FILTER (kind = 'fork') AS forks,
+            count(*) FILTER (kind = 'broken') AS broken,
+            count(*) FILTER (kind = 'bad signature') AS bad_signatures,
+            count(DISTINCT seq_to) FILTER (kind = 'stranger' AND (device_id, chain_id, seq_to) NOT IN (
+                SELECT (device_id, chain_id, seq_to) FROM chain_events WHERE kind = 'signed')) AS strangers,
+            max(seq_to) FILTER (kind = 'signed') + 1 AS checkpoint_seq,
+            max(received_at) FILTER (kind = 'signed') AS signed_at,
+            arg_max(head, seq_to) FILTER (kind = 'signed') AS signed_head,
+            arg_max(key_id, seq_to) FILTER (kind = 'signed') AS key_id,
+            any_value(detail) FILTER (kind = 'successor') AS predecessor,
+            any_value(detail) FILTER (kind = 'claimed') AS claimed_from,
+            min(received_at) AS first_received_at, max(received_at) AS last_received_at
+        FROM chain_events
+        GROUP BY device_id, chain_id
+    ), counted AS (
+        SELECT device_id, chain_id, min(seq_from) FILTER (kind = 'arrived') AS first_seq,
+            CAST(coalesce(sum(seq_to - seq_from + 1) FILTER (kind = 'arrived'), 0) AS BIGINT) AS arrived,
+            CAST(coalesce(sum(seq_to - seq_from + 1) FILTER (kind = 'verified'), 0) AS BIGINT) AS verified,
+            max(seq_to) FILTER (kind = 'verified') AS verified_to,
+            CAST(coalesce(sum(greatest(0, seq_to - greatest(seq_from, coalesce(checkpoint_seq, -1) + 1) + 1))
+                FILTER (kind = 'arrived'), 0) AS BIGINT) AS unsigned_tail
+        FROM chain_ranges JOIN told USING (device_id, chain_id)
+        GROUP BY device_id, chain_id
+    ), gone AS (
+        SELECT device_id, chain_id, CAST(sum(seq_to - seq_from + 1) AS BIGINT) AS missing, min(since) AS missing_since
+        FROM chain_gaps
+        GROUP BY device_id, chain_id
+    )
+    SELECT told.* EXCLUDE (last_seq), first_seq, last_seq, coalesce(arrived, 0) AS arrived,
+        coalesce(missing, 0) AS missing, missing_since,
+        last_seq + 1 - coalesce(missing, 0) - coalesce(arrived, 0) AS lost,
+        coalesce(verified, 0) AS verified, verified_to, coalesce(unsigned_tail, 0) AS unsigned_tail
+    FROM told LEFT JOIN counted USING (device_id, chain_id) LEFT JOIN gone USING (device_id, chain_id);
 
 CREATE VIEW decisions_final AS
     SELECT d.device_id, d.decision_id, d.decision_type, d.decided_at, d.received_at,

@@ -24,13 +24,15 @@ import pyarrow as pa
 
 from observability.store import lake, schema
 from observability.store.durable import TableFiles, fsync, fsync_below
-from observability.store.refused import conflict_row
+from observability.store.ledger import Ledger
+from observability.store.refused import Conflict, conflict_table
 from observability.store.seen import Seen
 from observability.store.views import replace_views
 from traces.device.clock import Clock, RecordedClock, SystemClock
 from traces.errors import StoreError, first_line
 
 Batch = Mapping[str, pa.Table]
+_STAMP = pa.timestamp("us", "UTC")
 _RECURRING = {"layouts", "resources"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -70,6 +72,7 @@ class Writer:
             fsync(store)
             fsync(store.resolve().parent)
             self.con = self._open("recorded" if isinstance(clock, RecordedClock) else "system")
+            self.chains = Ledger(self.con)
             self.clock = clock or self._own_clock()
         except BaseException:
             self._lock.close()
@@ -90,7 +93,11 @@ class Writer:
             hashes: dict[str, np.ndarray] = {}
             with self._transaction():
                 unknown = {name: self._unknown(name, table) for name, table in batch.items()}
-                self._insert(unknown, receipt, hashes)
+                entry = self.chains.enter(*self._insert(unknown, receipt, hashes))
+                if entry is not None and (events := entry.table()) is not None:
+                    self._insert_rows("chain_events", events)
+            if entry is not None:
+                self.chains.take(entry)
             for name, new in hashes.items():
                 self._seen[name].add(new)
             for name in _RECURRING & batch.keys():
@@ -183,8 +190,11 @@ class Writer:
             return SystemClock()
         return RecordedClock(_nanoseconds(lake.now(self.con)))
 
-    def _insert(self, batch: Batch, receipt: Receipt, hashes: dict[str, np.ndarray]) -> None:
-        conflicts: list[tuple[str, dict[str, Any]]] = []
+    def _insert(
+        self, batch: Batch, receipt: Receipt, hashes: dict[str, np.ndarray]
+    ) -> tuple[Batch, list[Conflict]]:
+        """Insert what is new and return it, and what conflicts with what is stored."""
+        conflicts, stored = list[Conflict](), dict[str, pa.Table]()
         for name, table in batch.items():
             if not table.num_rows:
                 continue
@@ -193,17 +203,16 @@ class Writer:
             else:
                 fresh = self._fresh(name, table, receipt, conflicts)
             if fresh.num_rows:
-                self._insert_rows(name, fresh)
+                stored[name] = self._insert_rows(name, fresh)
                 receipt.stored[name] = fresh.num_rows
                 if name == "layouts":
                     replace_views(self.con, set(fresh["decision_type"].to_pylist()))
         if conflicts:
             receipt.conflicts = len(conflicts)
-            rows = [conflict_row(name, self._with_names(row)) for name, row in conflicts]
-            received = [row.get("received_at") or self.now() for _, row in conflicts]
-            table = schema.arrow_table("conflicts", rows)
-            stamp = pa.array(received, pa.timestamp("us", "UTC"))
-            self._insert({"conflicts": table.append_column("received_at", stamp)}, Receipt(), {})
+            conflicts = [(name, {"received_at": self.now(), **row}) for name, row in conflicts]
+            named = [(name, self._with_names(row)) for name, row in conflicts]
+            self._insert({"conflicts": conflict_table(named)}, Receipt(), {})
+        return stored, conflicts
 
     def _unknown(self, name: str, table: pa.Table) -> pa.Table:
         """Without the rows that nearly every batch repeats and that are known to be stored."""
@@ -225,7 +234,7 @@ class Writer:
         name: str,
         incoming: pa.Table,
         receipt: Receipt,
-        conflicts: list[tuple[str, dict[str, Any]]],
+        conflicts: list[Conflict],
     ) -> pa.Table:
         """The rows of `incoming` whose key is neither stored nor earlier in the batch."""
         keys = schema.KEYS[name]
@@ -257,13 +266,15 @@ class Writer:
         ).fetchone()
         return {**row, "names": found[0], "categorical_names": found[1]} if found else row
 
-    def _insert_rows(self, name: str, incoming: pa.Table) -> None:
+    def _insert_rows(self, name: str, incoming: pa.Table) -> pa.Table:
+        """Insert the rows, stamped with `now` where they have no received_at, and return them so."""
         if "received_at" not in incoming.column_names:
-            stamp = pa.array([self.now()] * incoming.num_rows, pa.timestamp("us", "UTC"))
+            stamp = pa.array([self.now()] * incoming.num_rows, _STAMP)
             incoming = incoming.append_column("received_at", stamp)
         folders = self._files.folders(name, incoming["received_at"].unique().to_pylist())
         self.con.execute(f"INSERT INTO {name} BY NAME FROM incoming")
         self._files.sync(folders)
+        return incoming
 
 
 def _take_lock(store: Path) -> Any:

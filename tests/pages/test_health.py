@@ -10,7 +10,8 @@ import pytest
 
 from observability.store import lake
 from observability.store.read import Window
-from observability.store.read_health import Arrived, Health, health, spells
+from observability.store.read_health import Arrived, Health, health
+from observability.store.spells import spells
 from observability.store.write import Writer
 from tests.pages.test_pages import title, words
 from tests.spans import NOON, decision, decision_span, decoded, group, span

@@ -92,6 +92,17 @@ def test_an_outcome_has_the_bytes_that_the_library_gives_it(outcome: Outcome) ->
     assert by_hand(attributes) == by_the_library(attributes)
 
 
+@pytest.mark.parametrize("length", [0, 1, 8, 200])
+def test_ids_of_any_length_have_the_bytes_that_the_library_gives_them(length: int) -> None:
+    fields = {"trace_id": b"t" * length, "span_id": b"s" * length}
+    by_hand = wire.span_bytes(
+        **fields, name="n", started_unix_nano=1, ended_unix_nano=2, attributes={}
+    )
+    times = {"start_time_unix_nano": 1, "end_time_unix_nano": 2}
+    span = Span(**fields, **times, name="n", kind=Span.SPAN_KIND_INTERNAL)
+    assert by_hand == span.SerializeToString()
+
+
 def test_values_that_python_calls_equal_are_told_apart() -> None:
     for value in (1, True, 1.0, [1], [True], [1.0], ("1",), ["1"], "1", [0.0], [-0.0], ["1", 1]):
         assert by_hand({"x": value}) == by_the_library({"x": value})

@@ -33,7 +33,7 @@ class Bucket:
             self._left = min(self._left + gained, self._rate)
         self._at_s = now_s
         self._left -= number
-        return max(-self._left / self._rate, 0.0)
+        return max(0.0, -self._left / self._rate)
 
 
 def backoff_s(

@@ -63,7 +63,7 @@ class OpenSegment:
     def finish(self, at: segments.Stamp, folder: Path) -> tuple[Path, int]:
         """Seal, sync where durable, and move into `folder`; returns path and size there.
 
-        Raises OSError, and may be called again then.
+        The name there is durable once both folders are synced. Raises OSError, and may be called again.
         """
         if not self._seal_bytes:
             seal = segments.encode_seal(at)
@@ -79,9 +79,6 @@ class OpenSegment:
             self.path.replace(path)
             self._moved = True
             os.close(self._descriptor)
-        if self._synced:
-            disk.sync_folder(folder)
-            disk.sync_folder(self.path.parent)
         return path, self.size + self._seal_bytes
 
     def discard(self) -> None:

@@ -11,6 +11,9 @@ from traces.device.frames import Form, Frame, Record, scan, whole
 from traces.device.sealed import Sealed
 from traces.device.state import Interruption, Ledger, State
 
+Newest = tuple[Frame | None, str, int]
+"""The newest numbered frame, its chain, and the counter of its segment."""
+
 
 def recover(folder: Path, sealed: Sealed, clock: Clock) -> int:
     """Cut and seal every open segment into the queue; returns how many bytes were cut. Raises OSError."""
@@ -33,19 +36,39 @@ def recover(folder: Path, sealed: Sealed, clock: Clock) -> int:
     return cut
 
 
+def holes(sealed: Sealed, before: Newest) -> tuple[tuple[int, int], ...]:
+    """Numbers that are gone between frames that are there, of the newest chain after `before`.
+
+    Power loss may keep a segment and lose an earlier one, if neither was synced. Raises OSError.
+    """
+    frame, chain_id, counter = before
+    newest = [entry for entry in sealed.entries if entry.header.counter > counter]
+    at = -1 if frame is None or frame.seq is None else frame.seq
+    out = []
+    for entry in newest:
+        if entry.header.chain_id != chain_id:
+            chain_id, at = entry.header.chain_id, -1
+        for record in filter(_is_numbered, segments.read(entry.path)):
+            seq = record.seq or 0
+            if seq > at + 1:
+                out.append((at + 1, seq - 1))
+            at = seq
+    return tuple(out)
+
+
 def interruption(
-    before: Ledger, last: tuple[Frame | None, str, int], cut: int, clock: Clock
+    before: Ledger, last: Newest, cut: int, missing: tuple[tuple[int, int], ...], clock: Clock
 ) -> Interruption | None:
     """What the end of the process before may have lost; None where that is nothing."""
     boot_ended = not before.closed and before.boot_id != clock.boot_id
-    if not boot_ended and not cut:
+    if not boot_ended and not cut and not missing:
         return None
     frame, chain_id, _ = last
     after = -1 if frame is None or frame.seq is None else frame.seq
-    return Interruption(chain_id, after, cut, boot_ended, clock.wall_ns())
+    return Interruption(chain_id, after, cut, boot_ended, clock.wall_ns(), missing)
 
 
-def last_frame(sealed: Sealed, state: State) -> tuple[Frame | None, str, int]:
+def last_frame(sealed: Sealed, state: State) -> Newest:
     """The newest numbered frame, its chain and the counter of its segment. Raises OSError, SpoolError.
 
     The frame that `state` holds counts where its segment is gone or was thinned.

@@ -104,6 +104,9 @@ class Sender:
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join(timeout_s)
+        if self._sending.acquire(timeout=timeout_s):
+            self._transport.close()
+            self._sending.release()
 
     def send(self, *, seal: bool = True) -> int:
         """Send what there is, until it is all there or until trouble; returns the acknowledged frames.

@@ -7,9 +7,9 @@ the promise that `Spool` states; and appending never waits for the network.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -19,8 +19,9 @@ from traces.device.cipher import Cipher
 from traces.device.clock import Clock, SystemClock
 from traces.device.eviction import Level
 from traces.device.frames import DIGEST_BYTES, Frame, Priority, encode
+from traces.device.lock import held
 from traces.device.quarantine import Quarantine
-from traces.device.recovery import interruption, last_frame, recover
+from traces.device.recovery import holes, interruption, last_frame, recover
 from traces.device.sealed import Batch, Entry, Sealed, load
 from traces.device.state import Last, State
 from traces.device.tombstones import runs
@@ -30,7 +31,7 @@ from traces.errors import SpoolError, first_line
 SEGMENT_BYTES = 1 << 20
 SEAL_AFTER_NS = 30 * 10**9
 LEAST_LIMIT = 64 << 10
-_GROUP_S = 0.75
+_GROUP_S = 0.6
 _SHARE = 16
 _HIGH, _LOW = 0.97, 0.90
 _MOST_LOST = 1000
@@ -43,7 +44,8 @@ class Spool:
     What a frame survives once `append` has returned:
         in every case   the death of the process (SIGKILL), nothing excepted: one write() and no buffer
         durable="each"  power loss too: the frame is on the disk
-        durable="group" power loss too, if it is IMPORTANT, or if a second has passed since
+        durable="group" power loss too, if it is IMPORTANT, or if a second has passed since (the disk
+                        keeping up with what is written)
         durable="none"  power loss not at all, until a server has it
 
     `limit_bytes` bounds all segments together (the quarantine, a sixteenth of it, and small files are
@@ -78,7 +80,7 @@ class Spool:
         self._work, self._ended = threading.Event(), threading.Event()
         try:
             disk.make_folder(self.folder)
-            self._lock_file = _locked(self.folder / "lock")
+            self._lock_file = held(self.folder / "lock")
         except OSError as error:
             raise _unwritable(self.folder, error) from error
         try:
@@ -169,7 +171,7 @@ class Spool:
     def maintain(self) -> None:
         """What time asks for: group commit, sealing by age, room in advance, the state file.
 
-        A thread of the spool's own calls it each 0.75 s while there is anything to do; without one
+        A thread of the spool's own calls it each 0.6 s while there is anything to do; without one
         (`threaded` false, as where time is simulated) the caller does. Raises OSError and SpoolError.
         """
         writing = self._writing
@@ -212,11 +214,14 @@ class Spool:
             join_bytes=segment_bytes // 2,
         )
         load(self.sealed)
+        before = last_frame(self.sealed, self.state)
         cut = recover(self.folder / "open", self.sealed, self.clock)
         last = last_frame(self.sealed, self.state)
-        found = interruption(self.state.ledger, last, cut, self.clock)
+        missing = holes(self.sealed, before)
+        found = interruption(self.state.ledger, last, cut, missing, self.clock)
         if found is not None:
             self.state.interrupted(found)
+        self._lost += [(last[1], *item) for item in missing]
         self.state.note(boot_id=self.clock.boot_id, closed=False)
         self.state.write()
         self._writing = Writing(
@@ -269,30 +274,16 @@ class Spool:
         while not self._ended.is_set():
             self._work.wait()
             self._work.clear()
-            while not self._ended.wait(_GROUP_S):
+            pause_s = _GROUP_S
+            while not self._ended.wait(pause_s):
+                started = time.monotonic()
                 try:
                     self.maintain()
                 except (OSError, SpoolError) as error:
                     self.state.note(error=first_line(error), error_at_ns=self.clock.wall_ns())
                 if self._writing.is_empty and not self.state.changed:
                     break
-
-
-def _locked(path: Path) -> int:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        owner = os.read(descriptor, 32).decode(errors="replace").strip()
-        os.close(descriptor)
-        raise SpoolError(
-            f"the spool {path.parent} in use by process {owner or '(unknown)'}",
-            "one process for one spool",
-            "give each its own folder",
-        ) from error
-    os.ftruncate(descriptor, 0)
-    os.write(descriptor, f"{os.getpid()}\n".encode())
-    return descriptor
+                pause_s = max(_GROUP_S - (time.monotonic() - started), _GROUP_S / 10)
 
 
 def _unwritable(folder: Path, error: OSError) -> SpoolError:

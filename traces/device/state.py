@@ -24,7 +24,8 @@ class Interruption:
     """Where the device stopped before the spool was closed: what may be missing is named by it.
 
     Frames after number `after_seq` of `chain_id` (-1: from the first on) that were not yet on the disk
-    are gone; `cut_bytes` is what was found of them. Where `boot_ended` is false only the process died:
+    are gone; `cut_bytes` is what was found of them. `missing` are numbers before it that are gone: the
+    disk kept what was written later. Where `boot_ended` is false only the process died:
     then nothing is missing but a frame whose append had not returned. `found_at_ns` is ns UTC.
     """
 
@@ -33,6 +34,7 @@ class Interruption:
     cut_bytes: int
     boot_ended: bool
     found_at_ns: int
+    missing: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(slots=True)
@@ -191,5 +193,8 @@ class State:
 def _ledger(data: Mapping[str, Any]) -> Ledger:
     known = {item.name for item in fields(Ledger)}
     values = {name: value for name, value in data.items() if name in known}
-    values["interruptions"] = [Interruption(**item) for item in values.get("interruptions", [])]
+    values["interruptions"] = [
+        Interruption(**{**item, "missing": tuple(map(tuple, item["missing"]))})
+        for item in values.get("interruptions", [])
+    ]
     return Ledger(**values)

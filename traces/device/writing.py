@@ -10,18 +10,17 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from traces.device import segments
+from traces.device import disk, segments
 from traces.device.cipher import Cipher
 from traces.device.clock import Clock
 from traces.device.frames import Frame
 from traces.device.open_segment import OpenSegment
+from traces.device.recovery import Newest
 from traces.device.sealed import Sealed
 from traces.errors import SpoolError
 
 _HEADER_ROOM = 1024
 _MOST_PARKED = 4
-Last = tuple[Frame | None, str, int]
-"""The newest numbered frame, its chain, and the counter of its segment."""
 
 
 class Writing:
@@ -39,7 +38,7 @@ class Writing:
         *,
         segment_bytes: int,
         limit_bytes: int,
-        last: Last,
+        last: Newest,
         counter: int,
         durable: bool,
         on_work: Callable[[], object],
@@ -121,9 +120,15 @@ class Writing:
         with self._sealing:
             with self._lock:
                 self._turn_older(self._clock.monotonic_ns() - age_ns)
-            while self._full:
-                segment = self._full[0]
-                path, size = segment.finish(segments.stamp(self._clock), self._sealed.folder)
+            full = list(self._full)
+            if not full:
+                return
+            goal = self._sealed.folder
+            done = [segment.finish(segments.stamp(self._clock), goal) for segment in full]
+            if self._durable:
+                disk.sync_folder(goal)
+                disk.sync_folder(self._folder)
+            for segment, (path, size) in zip(full, done, strict=True):
                 self._sealed.add(path, segment.header, size)
                 with self._lock:
                     self._full.pop(0)

@@ -4,7 +4,6 @@ import json
 import math
 from collections import Counter
 from datetime import timedelta
-from itertools import pairwise
 
 import pytest
 

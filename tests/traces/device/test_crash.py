@@ -239,6 +239,27 @@ def test_a_boot_that_ended_is_named_even_where_nothing_is_left_of_its_frames(
         assert (interruption.boot_ended, interruption.cut_bytes) == (True, 0)
 
 
+def test_frames_that_power_loss_took_from_between_others_are_named(tmp_path: Path) -> None:
+    with Spool(tmp_path / "spool", limit_bytes=LEAST_LIMIT, threaded=False) as spool:
+        spool.begin(ENVELOPE, CHAIN)
+        for seq in range(60):
+            spool.append(small(seq))
+        lost = copied(tmp_path / "spool")
+    paths = sorted((lost / "open").iterdir())
+    assert len(paths) > 3
+    paths[1].unlink()
+    with Spool(lost, clock=replace_boot(RecordedClock(10**18))) as spool:
+        spool.begin(ENVELOPE, CHAIN)
+        (interruption,) = spool.state.ledger.interruptions
+        ((first, last),) = interruption.missing
+        assert spool.lost() == ((first, last),) and interruption.after_seq == 59
+        arrived = Arrived()
+        empty(spool, arrived)
+        assert arrived.order == [n for n in range(60) if not first <= n <= last]
+    with Spool(lost) as spool:
+        assert spool.state.ledger.interruptions == [interruption]
+
+
 APPEND = """if True:
     import sys
     from pathlib import Path

@@ -69,6 +69,20 @@ def test_a_request_holds_frames_of_one_resource_within_its_bounds(tmp_path: Path
         assert batch is not None and len(batch) == 1
 
 
+def test_turning_to_another_resource_and_back_makes_no_segment_more(tmp_path: Path) -> None:
+    other = envelope({"device.id": "pump-08"})
+    with opened(tmp_path) as spool:
+        for seq in range(0, 100, 2):
+            spool.append(small(seq))
+            spool.begin(other, "other")
+            spool.append(small(seq + 1))
+            spool.begin(ENVELOPE, CHAIN)
+        assert len(list((spool.folder / "open").iterdir())) == 2
+        arrived = Arrived()
+        empty(spool, arrived)
+    assert arrived.order == [*range(0, 100, 2), *range(1, 100, 2)]
+
+
 def test_what_was_not_acknowledged_is_taken_again_also_after_a_restart(tmp_path: Path) -> None:
     with opened(tmp_path) as spool:
         for seq in range(10):
