@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import random
-import struct
-from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,81 +11,13 @@ from hypothesis import strategies as st
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
-from observability.collect.bodies import Body, Decoding, Stamp, decode_each
 from observability.collect.limits import Limits
-from observability.collect.scan.together import decode_together
-from observability.store.schema import KEYS
+from tests.collect.scan.agreement import RICH, both, length_of, rich_span, with_values
 from tests.spans import NOON, decision, decision_span, group, outcome_span, protobuf_body, span
 from tests.strategies import VALUES, decisions, envelopes, otlp_spans
-from traces import ChainPosition, ClockReading, Decision, Gate, Recommendation
+from traces import Decision
 from traces.codec import encode_decision
 from traces.otlp import SpanGroup, any_value, key_values
-
-STAMP = Stamp("otlp", "unverified")
-RECEIVED = datetime(2026, 1, 2, 3, 4, 5, 678901, UTC)
-UNORDERED = ("layouts", "resources")
-"""Tables of which a row that comes again is dropped."""
-
-
-def bodies_of(*data: bytes) -> list[Body]:
-    return [Body(each, RECEIVED + timedelta(days=n)) for n, each in enumerate(data)]
-
-
-def rows_of(decoding: Decoding) -> dict[str, Any]:
-    tables = {
-        name: (table.schema, table.to_pylist())
-        for name, table in decoding.tables().items()
-        if table.num_rows
-    }
-    for name in UNORDERED:
-        if name in tables:
-            schema, rows = tables[name]
-            by_key = {row[KEYS[name][0]]: row | {"received_at": None} for row in rows}
-            tables[name] = schema, sorted(map(repr, by_key.values()))
-    return {name: (schema, list(map(repr, rows))) for name, (schema, rows) in tables.items()}
-
-
-def both(*data: bytes, limits: Limits | None = None) -> tuple[Decoding, int]:
-    """What is decoded at once, held to what is decoded body by body; and how many spans were scanned."""
-    limits = limits or Limits()
-    together = decode_together(bodies_of(*data), STAMP, limits)
-    each = decode_each(bodies_of(*data), STAMP, limits)
-    answers = [[(type(a), str(a)) for a in done.answers] for done in (together, each)]
-    assert answers[0] == answers[1]
-    assert rows_of(together) == rows_of(each)
-    return together, scanned(*data, limits=limits)
-
-
-def scanned(*data: bytes, limits: Limits) -> int:
-    """How many spans the library was not asked about."""
-    from observability.collect.scan.together import _scan
-
-    return int(_scan(bodies_of(*data), limits).plain.sum())
-
-
-RICH = decision(
-    inputs={"temperature": 91.5, "vibration": float("nan"), "é": -0.0},
-    categoricals={"valve": "open"},
-    recommendation=Recommendation("stop", 0.64, 0.5),
-    gates=(
-        Gate("max", "temperature", "<=", 80.0).judge({"temperature": 91.5}),
-        Gate("min", "vibration", ">=", 0.0).judge({"vibration": 1.0}),
-    ),
-    disposition="blocked",
-    pass_probability=0.9,
-    exploration=False,
-    clock=ClockReading("boot-1", 12, synced=True),
-    chain=ChainPosition("c0ffee", 7, "ab" * 32),
-    context={
-        "mode": "auto", "load": 0.5, "on": True, "n": -7, "nan": float("nan"), "far": 1e300,
-        "geo.location.lat": 48.5, "enduser.pseudo.id": "ü",
-    },
-    extra={"http.route": "/", "big": 2**60, "decision.outcome.label": "x"},
-)  # fmt: skip
-
-
-def rich_span(**fields: Any) -> Span:
-    return decision_span(RICH, **fields)
 
 
 def test_a_decision_with_everything_is_scanned() -> None:
@@ -125,25 +54,35 @@ def test_any_decisions_are_the_same_either_way(values: list[Decision], data: st.
     both(protobuf_body(group(spans)), protobuf_body(group([decision_span(data.draw(decisions()))])))
 
 
-@given(
-    otlp_spans(),
-    decisions(),
-    st.lists(st.tuples(st.sampled_from(sorted(encode_decision(RICH))), VALUES)),
+ODD_PAIRS = st.lists(
+    st.tuples(st.sampled_from(sorted(encode_decision(RICH))), VALUES), min_size=1, max_size=3
 )
+
+
+@given(otlp_spans(), ODD_PAIRS)
 def test_any_value_of_any_attribute_is_the_same_either_way(
-    frame: Span, value: Decision, odd: list[tuple[str, Any]]
+    frame: Span, odd: list[tuple[str, Any]]
 ) -> None:
-    """A name that is given twice, too: the odd values stand behind the sound ones."""
     del frame.attributes[:]
-    frame.attributes.extend(key_values(encode_decision(value)))
-    frame.attributes.extend(KeyValue(key=key, value=any_value(each)) for key, each in odd)
-    replaced = rich_span()
-    for key, each in odd:
-        for pair in replaced.attributes:
-            if pair.key == key:
-                pair.value.CopyFrom(any_value(each))
+    frame.attributes.extend(key_values(encode_decision(RICH)))
     frame.start_time_unix_nano, frame.end_time_unix_nano = NOON, NOON
-    both(protobuf_body(group([rich_span(), frame, replaced, rich_span()])))
+    changed = with_values(rich_span(), dict(odd))
+    both(protobuf_body(group([rich_span(), frame, twice(odd), changed, rich_span()])))
+
+
+def twice(pairs: list[tuple[str, Any]]) -> Span:
+    """A span with attributes behind those that it has under the same names."""
+    sent = rich_span()
+    sent.attributes.extend(KeyValue(key=key, value=any_value(value)) for key, value in pairs)
+    return sent
+
+
+@pytest.mark.parametrize("name", sorted(encode_decision(RICH)))
+def test_of_a_name_given_twice_the_last_holds(name: str) -> None:
+    value = encode_decision(RICH)[name]
+    other = {str: "auto", float: 0.25, bool: True, int: 5}.get(type(value), value)
+    _, count = both(protobuf_body(group([twice([(name, other)]), rich_span()])))
+    assert count == 1
 
 
 @given(st.lists(st.tuples(envelopes(), st.lists(otlp_spans(), max_size=2)), max_size=3))
@@ -167,82 +106,6 @@ def test_numbers_as_other_sdks_write_them_are_scanned() -> None:
 
 
 @pytest.mark.parametrize(
-    "bits", [0x7FF8000000000001, 0xFFF8000000000000, 0x7FF0000000000001], ids=hex
-)
-def test_a_nan_is_a_nan_whatever_its_bits(bits: int) -> None:
-    """Some machines set other bits than others; the digest may not tell them apart."""
-    nan = struct.pack("<Q", bits)
-    usual = struct.pack("<d", float("nan"))
-    sent = protobuf_body(group([rich_span()]))
-    assert sent.count(usual) >= 2
-    done, count = both(sent.replace(usual, nan), sent)
-    assert count == 2
-    assert len(set(done.tables()["decisions"]["digest"].to_pylist())) == 1
-
-
-ODD_WIRE: dict[str, Callable[[bytes], bytes]] = {
-    "an unknown field": lambda sent: sent + b"\xfa\x01\x02hi",
-    "an unknown number": lambda sent: sent + b"\xf8\x01\x05",
-    "a group": lambda sent: sent + b"\xfb\x01\x08\x01\xfc\x01",
-    "a group without an end": lambda sent: sent + b"\xfb\x01\x08\x01",
-    "an end without a group": lambda sent: sent + b"\xfc\x01",
-    "wire type 6": lambda sent: sent + b"\x0e",
-    "field 0": lambda sent: sent + b"\x02\x00",
-    "a longer varint than needed": lambda sent: sent + b"\x30\x81\x00",
-    "a varint of eleven bytes": lambda sent: sent + b"\x30" + b"\xff" * 10 + b"\x01",
-    "a negative kind": lambda sent: sent + b"\x30" + b"\xff" * 9 + b"\x01",
-    "the name twice": lambda sent: sent + b"\x2a\x03odd",
-    "a name that is no UTF-8": lambda sent: sent + b"\x2a\x02\xc3\x28",
-    "a surrogate as name": lambda sent: sent + b"\x2a\x03\xed\xa0\x80",
-    "an overlong name": lambda sent: sent + b"\x2a\x02\xc0\xaf",
-    "a NUL in the name": lambda sent: sent + b"\x2a\x01\x00",
-    "the kind as text": lambda sent: sent + b"\x32\x01a",
-    "a time as varint": lambda sent: sent + b"\x38\x01",
-    "zero flags": lambda sent: sent + b"\x85\x01\x00\x00\x00\x00",
-    "zero dropped": lambda sent: sent + b"\x50\x00\x60\x00\x70\x00",
-    "some dropped": lambda sent: sent + b"\x50\x07",
-    "a status": lambda sent: sent + b"\x7a\x02\x18\x02",
-    "a status twice": lambda sent: sent + b"\x7a\x00\x7a\x02\x18\x02",
-    "a state": lambda sent: sent + b"\x1a\x03a=b",
-    "an event": lambda sent: sent + b"\x5a\x03\x12\x01e",
-    "a link": lambda sent: sent + b"\x6a\x00",
-    "an empty attribute": lambda sent: sent + b"\x4a\x00",
-    "an attribute without a value": lambda sent: sent + b"\x4a\x03\x0a\x01k",
-    "an attribute without a name": lambda sent: sent + b"\x4a\x04\x12\x02\x10\x01",
-    "the value before the name": lambda sent: sent + b"\x4a\x07\x12\x02\x10\x01\x0a\x01k",
-    "two values": lambda sent: sent + b"\x4a\x09\x0a\x01k\x12\x04\x10\x01\x18\x05",
-    "a flag of two": lambda sent: sent + b"\x4a\x07\x0a\x01k\x12\x02\x10\x02",
-    "an empty list": lambda sent: sent + b"\x4a\x07\x0a\x01k\x12\x02\x2a\x00",
-    "an unknown value": lambda sent: sent + b"\x4a\x07\x0a\x01k\x12\x02\x40\x01",
-    "cut short": lambda sent: sent[:-3],
-    "nothing": lambda _: b"",
-}
-
-
-@pytest.mark.parametrize("change", ODD_WIRE.values(), ids=ODD_WIRE)
-def test_odd_bytes_mean_what_the_library_says(change: Callable[[bytes], bytes]) -> None:
-    odd = bytes_of(change(decision_span().SerializeToString()))
-    both(odd)
-    _, count = both(protobuf_body(group([rich_span()])), odd, protobuf_body(group([rich_span()])))
-    assert count >= 2
-
-
-def bytes_of(span_bytes: bytes, *more: bytes) -> bytes:
-    """A body with these spans as they are."""
-    whole = b"".join(b"\x12" + _length(each) + each for each in (span_bytes, *more))
-    resource = group([]).envelope.resource.SerializeToString()
-    inner = b"\x0a" + _length(resource) + resource + b"\x12" + _length(whole) + whole
-    return b"\x0a" + _length(inner) + inner
-
-
-def _length(data: bytes) -> bytes:
-    size, out = len(data), b""
-    while size > 127:
-        size, out = size >> 7, out + bytes([size & 127 | 128])
-    return out + bytes([size])
-
-
-@pytest.mark.parametrize(
     "data",
     [
         b"", b"\x0a\x00", b"\x0a\x02\x12\x00", b"\x0a\x04\x12\x02\x12\x00", b"\x0a", b"\xff",
@@ -261,7 +124,7 @@ def test_many_bodies_in_one_and_a_resource_behind_its_spans() -> None:
     _, count = both(one + protobuf_body(group([rich_span()], "b")) + one)
     assert count == 5
     inner = b"\x12\x02\x12\x00" + b"\x0a" + b"\x00" + b"\x1a\x03url"
-    both(b"\x0a" + _length(inner) + inner)
+    both(b"\x0a" + length_of(inner) + inner)
 
 
 @pytest.mark.parametrize(
