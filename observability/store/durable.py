@@ -23,6 +23,7 @@ class TableFiles:
     def __init__(self, data: Path) -> None:
         self._data = data
         self._synced: dict[Path, set[str]] = {}
+        self._named: set[Path] = set()
 
     def folders(self, table: str, received: Iterable[datetime]) -> set[Path]:
         """Where rows received at these instants (UTC) will lie. To be asked before they are inserted."""
@@ -43,8 +44,11 @@ class TableFiles:
                 )
             for file in new:
                 fsync(folder / file)
-            for path in _up_to(folder, self._data):
-                fsync(path)
+            fsync(folder)
+            if folder not in self._named:  # the folders above name only folders, and keep them
+                for path in _above(folder, self._data):
+                    fsync(path)
+                self._named.add(folder)
             self._synced[folder] |= new
 
 
@@ -73,8 +77,7 @@ def _files(folder: Path) -> set[str]:
         return set()
 
 
-def _up_to(path: Path, top: Path) -> Iterator[Path]:
-    yield path
+def _above(path: Path, top: Path) -> Iterator[Path]:
     while path != top:
         path = path.parent
         yield path
