@@ -5,11 +5,13 @@ Until it is done, whoever receives decodes body by body.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import subprocess
 import sys
 import threading
 from datetime import UTC, datetime
+from pathlib import Path
 
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, TracesData
 
@@ -45,22 +47,37 @@ def warm_up() -> None:
 def begin_to_warm_up() -> None:
     """Load what was compiled before; where nothing was, have it compiled beside the receiver."""
     folder = cache_folder()
-    if folder is not None and (folder / "complete").exists():
+    if folder is not None and _is_complete(folder):
         warm_up()
     elif _started.acquire(blocking=False):
-        threading.Thread(target=_compile_beside, args=(folder is not None,), daemon=True).start()
+        threading.Thread(target=_compile_beside, args=(folder,), daemon=True).start()
 
 
-def _compile_beside(kept: bool) -> None:
+def _compile_beside(folder: Path | None) -> None:
     """In a process of its own, as compiling would stop this one's threads again and again."""
     try:
-        if kept:
-            subprocess.run([sys.executable, "-m", __name__], check=False)  # noqa: S603
+        if folder is not None:
+            subprocess.run([sys.executable, "-m", __name__], check=True)  # noqa: S603
         warm_up()
     except Exception:  # noqa: BLE001  # the receiver does without
-        _log.exception("the scan is not compiled: bodies are decoded one by one")
+        _log.warning("the scan is not compiled: bodies are decoded one by one", exc_info=True)
     finally:
         _started.release()
+
+
+def _compile_once() -> None:
+    """Compile, unless another process does or has: several receivers may begin at once."""
+    folder = cache_folder()
+    if folder is None:
+        return
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not _is_complete(folder):
+            warm_up()
+
+
+def _is_complete(folder: Path) -> bool:
+    return (folder / "complete").exists()
 
 
 def _sample() -> bytes:
@@ -81,4 +98,4 @@ def _sample() -> bytes:
 
 
 if __name__ == "__main__":
-    warm_up()
+    _compile_once()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -30,3 +31,18 @@ def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(tmp_path: Path) -
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "None"
+
+
+def test_who_begins_while_another_compiles_takes_what_that_one_has_made(tmp_path: Path) -> None:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    code = "from observability.collect.scan.compiled import cache_folder; print(cache_folder())"
+    found = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True)
+    folder = Path(found.strip())
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        command = [sys.executable, "-m", "observability.collect.scan.warmth"]
+        with subprocess.Popen(command, env=environment) as other:
+            (folder / "complete").touch()
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            assert other.wait(timeout=60) == 0
+    assert list(folder.rglob("*.nb?")) == []
