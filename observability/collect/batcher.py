@@ -170,6 +170,7 @@ class Batcher:
         decode = decode_together if is_warm() else decode_each
         decoding = decode(bodies, self._stamp, self._limits)
         decoding.correct(bodies, self._writer.chains.last_before)
+        decoding.spread(bodies)
         return decoding
 
     def _commit_all(self) -> None:

@@ -14,6 +14,7 @@ import pyarrow as pa
 from observability.collect.clock import ClockSighting, LastBefore, corrected
 from observability.collect.decode import decode
 from observability.collect.limits import Limits
+from observability.collect.recorded import spread
 from traces.errors import InvalidPayload, WhenceError
 from traces.otlp import SpanGroup, decode_protobuf
 
@@ -24,11 +25,15 @@ class TooManySpans(WhenceError):
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A request, decompressed, when it was received, UTC, and what it tells of its sender's clock."""
+    """A request, decompressed, when it was received, UTC, and what it tells of its sender's clock.
+
+    `every_s`: its spans were received that often, in recorded time; 0: all at once.
+    """
 
     data: bytes
     received_at: datetime
     clock: ClockSighting | None = None
+    every_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,13 @@ class Decoding:
         """Put rows behind those that are there."""
         for name, table in tables.items():
             self.parts.setdefault(name, []).append(table)
+
+    def spread(self, bodies: Sequence[Body]) -> None:
+        """Put the receipt of spans of recorded time to when each was sent."""
+        every_s = {body.received_at: body.every_s for body in bodies if body.every_s}
+        for name, parts in self.parts.items() if every_s else ():
+            if "end_unix_nano" in parts[0].column_names:
+                self.parts[name] = [spread(pa.concat_tables(parts), every_s)]
 
     def correct(self, bodies: Sequence[Body], last_before: LastBefore) -> None:
         """Put the decisions of devices without a clock to their time."""

@@ -7,7 +7,6 @@ spans are durable, and never before.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hmac
 import json
 import logging
@@ -16,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from google.protobuf.json_format import MessageToJson
@@ -38,6 +36,7 @@ from observability.collect.bodies import (
 from observability.collect.clock import sighting
 from observability.collect.decode import decode
 from observability.collect.limits import Limits
+from observability.collect.recorded import RECEIVED_AT, Recorded, recorded
 from observability.store.append import unpack
 from observability.store.write import Batch, Writer
 from traces.errors import InvalidPayload, StoreError
@@ -45,7 +44,6 @@ from traces.otlp_json import decode_json
 
 TRACES_PATH = "/v1/traces"
 CLOCK_PATH = "/whence/clock"
-RECEIVED_AT = "Whence-Received-At"
 UNVERIFIED = "unverified"
 _log = logging.getLogger("whence.collect")
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
@@ -84,12 +82,13 @@ class Receiver:
                 raise _Refused(
                     415, f"found content type {content_type!r}; expected {_PROTOBUF} or {_JSON}"
                 )
-            received_at = self._received_at(request)
+            received = self._received(request)
             began_ns = self._writer.clock.monotonic_ns()
             body = await self._body(request, self._limits.body_bytes)
             took_us = (self._writer.clock.monotonic_ns() - began_ns) // 1000
-            clock = sighting(request.headers, received_at, took_us)
-            accepted = await self._store(Body(body, received_at, clock), content_type)
+            clock = sighting(request.headers, received.received_at, took_us)
+            whole = Body(body, received.received_at, clock, received.every_s)
+            accepted = await self._store(whole, content_type)
             return _accepted(accepted, content_type)
         except _Refused as refusal:
             return self._answer(refusal, content_type)
@@ -148,18 +147,18 @@ class Receiver:
         decoding = Decoding([answer_to(decoded.reasons)])
         decoding.add(decoded.batch(body.received_at))
         decoding.correct([body], self._writer.chains.last_before)
+        decoding.spread([body])
         return decoding.tables(), answer_to(decoded.reasons)
 
-    def _received_at(self, request: Request) -> datetime:
+    def _received(self, request: Request) -> Recorded:
         given = request.headers.get(RECEIVED_AT)
         if given is None:
-            return self._writer.now()
+            return Recorded(self._writer.now())
         self._check_token(request)
-        with contextlib.suppress(ValueError, OverflowError):
-            at = datetime.fromisoformat(given)
-            if at.tzinfo is not None:
-                return at.astimezone(UTC)
-        raise _Refused(400, f"found {RECEIVED_AT} {given!r}; expected ISO 8601 with Z")
+        said = recorded(request.headers)
+        if said is None:
+            raise _Refused(400, f"found {RECEIVED_AT} {given!r}; expected ISO 8601 with Z")
+        return said
 
     def _check_token(self, request: Request) -> None:
         given = request.headers.get("authorization", "").removeprefix("Bearer ")

@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from observability.collect.receiver import CLOCK_PATH, RECEIVED_AT, TRACES_PATH
+from observability.collect.receiver import CLOCK_PATH, TRACES_PATH
+from observability.collect.recorded import RECEIVED_AT, RECEIVED_EVERY
 from traces.errors import WhenceError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,12 +32,16 @@ class Link:
         """Where spans go."""
         return self.url.rstrip("/").removesuffix(TRACES_PATH) + TRACES_PATH
 
-    def headers(self, received_ns: int | None) -> dict[str, str]:
-        """What a request says to be received then, nanoseconds since 1970 UTC; None: when it is."""
+    def headers(self, received_ns: int | None, every_s: int = 0) -> dict[str, str]:
+        """What a request says to be received by then, nanoseconds since 1970 UTC; None: when it is.
+
+        `every_s`: bit by bit until then, each span at the next of these times after its end.
+        """
         if received_ns is None or self.token is None:
             return {}
         at = _EPOCH + timedelta(microseconds=received_ns // 1000)
-        return {RECEIVED_AT: at.isoformat(), **self._authorization()}
+        often = {RECEIVED_EVERY: str(every_s)} if every_s else {}
+        return {RECEIVED_AT: at.isoformat(), **often, **self._authorization()}
 
     def keep_time(self, kind: str) -> None:
         """Let the store keep `recorded` or `system` time. Raises ShipmentError if it does not."""

@@ -6,6 +6,7 @@ An outage is one: the sender is not let through, and the spool holds what was de
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import itertools
 import random
@@ -27,7 +28,9 @@ from traces import Decision
 from traces.decision import Scalar
 from traces.device import RecordedClock, Recorder, Spool, keys
 
-_UPLINK_EVERY_NS = 3600 * 10**9
+_UPLINK_EVERY_S = 900
+_RECONNECT_NS = 20 * 10**9
+_DAY_NS = 86400 * 10**9
 _CHECKPOINT_EVERY_S = 6 * 3600.0
 _LIVE_POLL_S = 1.0
 
@@ -71,19 +74,25 @@ class SimulatedFleet:
     def live_through(
         self, events: Iterable[Event], progress: Callable[[int], object]
     ) -> Counter[str]:
-        """Record and send a world's history, sent each hour; returns counts by kind of event.
+        """Record and send a world's history; returns counts by kind of event.
 
+        It goes day by day, received each quarter of an hour; what an outage held back, when that ends.
         `progress` is told how many spans were acknowledged. Raises ShipmentError where some are not.
         """
         counts: Counter[str] = Counter()
-        for hour, group in itertools.groupby(
-            events, key=lambda event: event.decided_at_ns // _UPLINK_EVERY_NS
+        ends, held_back = self._stretches(), set[str]()
+        for at, group in itertools.groupby(
+            events, key=lambda event: bisect.bisect_right(ends, event.decided_at_ns)
         ):
+            began_ns, end_ns = ends[at - 1], ends[at]
+            cut_off = self._cut_off(began_ns)
+            if held_back - cut_off:
+                progress(self._uplink.send(began_ns + _RECONNECT_NS, cut_off))
             for event in group:
                 self._record(event)
                 counts["decisions" if isinstance(event.body, Decision) else "outcomes"] += 1
-            at_ns = min((hour + 1) * _UPLINK_EVERY_NS - 1, _ns(self._world.end))
-            progress(self._uplink.send(at_ns, self._cut_off(at_ns)))
+            progress(self._uplink.send(end_ns, cut_off, every_s=_UPLINK_EVERY_S))
+            held_back = cut_off
         progress(self._uplink.finish())
         return counts
 
@@ -149,6 +158,11 @@ class SimulatedFleet:
             checkpoint_every_s=_CHECKPOINT_EVERY_S,
         )
         return _Device(clock, ids, resource, spool, recorder)
+
+    def _stretches(self) -> list[int]:
+        """Where the days of the history begin and end, and where a network goes or comes back."""
+        start, end = _ns(self._world.start), _ns(self._world.end)
+        return sorted({*range(start, end, _DAY_NS), end, *map(_ns, self._world.network_changes())})
 
     def _cut_off(self, at_ns: int) -> set[str]:
         at = _instant(at_ns)

@@ -32,7 +32,7 @@ class Uplink:
         self._sender: Sender | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="uplink")
         self._on_its_way: Future[int] | None = None
-        self._received_ns: int | None = None
+        self._received: tuple[int | None, int] = None, 0
 
     def spool(self, device_id: str, clock: Clock) -> Spool:
         """A device's new spool. Raises SpoolError."""
@@ -47,14 +47,17 @@ class Uplink:
             self._sender.add(spool)
         return spool
 
-    def send(self, received_ns: int | None, cut_off: Collection[str] = ()) -> int:
+    def send(
+        self, received_ns: int | None, cut_off: Collection[str] = (), *, every_s: int = 0
+    ) -> int:
         """Begin to send what was recorded by now, but by devices cut off; return what `finish` does.
 
-        `received_ns` is when it is received in recorded time, nanoseconds since 1970 UTC. Raises
+        `received_ns` is when it is received in recorded time, nanoseconds since 1970 UTC; with
+        `every_s` it is the last of the times, so many seconds apart, at which it was. Raises
         ShipmentError where what was sent before is not acknowledged.
         """
         acknowledged = self.finish()
-        self._received_ns = received_ns
+        self._received = received_ns, every_s
         reached = [
             spool
             for device_id, spool in self._spools.items()
@@ -80,7 +83,7 @@ class Uplink:
             spool.close()
 
     def _headers(self) -> dict[str, str]:
-        return self._link.headers(self._received_ns)
+        return self._link.headers(*self._received)
 
     def _deliver(self, spools: Sequence[Spool]) -> int:
         """Send what is sealed; returns how many spans were acknowledged."""

@@ -129,6 +129,11 @@ class World:
             if event.decided_at_ns >= since_ns:
                 yield event
 
+    def network_changes(self) -> tuple[datetime, ...]:
+        """When the network of some devices goes or comes back, within the history."""
+        outages = [trouble for trouble in self._troubles if trouble.kind == OUTAGE]
+        return tuple(at for one in outages for at in (one.begins, one.ends) if at is not None)
+
     def is_cut_off(self, device_id: str, at: datetime) -> bool:
         """Whether the network of a device is out at an instant."""
         outages = (trouble for trouble in self._troubles if trouble.kind == OUTAGE)
