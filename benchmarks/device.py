@@ -2,55 +2,40 @@
 
 Both record the same decisions in turn, in one process, and CPU time of the whole process is counted:
 theirs is the span, the queue and the encoding into one request of 512; ours the span's bytes, its digest,
-the chain and the signed checkpoints, handed to a sink that keeps nothing. Model and gates are not counted.
+the chain, the signed checkpoints and the spool on the disk. Model and gates are not counted. What a device
+loses when it is killed is device_faults.py's.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import os
-import platform
 import random
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 
+import machine
+from device_faults import killed
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 
 from traces import ClockReading, Decision, Gate, ModelVersion, Recommendation
-from traces.device import Recorder, SystemClock, keys
-from traces.device.frames import Frame
+from traces.device import Recorder, Spool, SystemClock, keys
 
 INPUTS, GATES, BATCH = 20, 3, 512
 BLOCKED = 0.05
 DISTINCT = 500
 """Decisions that are recorded over and over: a device's own is as fresh in the processor's memory."""
-ROOT = Path(__file__).parent.parent
-LATER = ("rss_growth_mb_per_million", "kill_lost", "kill_duplicates", "undeclared_gaps")
-
-
-class Sink:
-    """The trivial spool: takes frames and keeps none."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder, self.frames, self.bytes = folder, 0, 0
-        self.last, self.last_chain_id = None, ""
-        self.begin = self.keep = self.seal = lambda *_: None
-        self.recorded: Callable[[], dict[str, object]] = dict
-        self.lost: Callable[[], tuple[tuple[int, int], ...]] = tuple
-
-    def append(self, frame: Frame) -> None:
-        """Count a frame."""
-        self.frames += 1
-        self.bytes += len(frame.span)
+ROOMY = 8 << 30
+"""The limit of a spool that nothing is to be evicted from, bytes."""
 
 
 class Encoder(SpanExporter):
@@ -74,20 +59,24 @@ def main() -> None:
     figures: dict[str, object] = {"decisions": decisions, "rounds": rounds}
     figures |= _recording(_decided(DISTINCT) * (decisions // DISTINCT), rounds)
     figures |= _importing(imports)
-    figures |= dict.fromkeys(LATER)
+    figures["rss_growth_mb_per_million"] = None if quick else _rss_growth_mb(_decided(DISTINCT))
+    figures |= _killed(4 if quick else 100)
     _report(figures)
     if not quick:
-        _save(figures)
+        machine.save("device", figures)
 
 
 def _recording(decided: list[Decision], rounds: int) -> dict[str, object]:
-    with tempfile.TemporaryDirectory() as folder:
-        keys.create(Path(folder))
-        sinks = [Sink(Path(folder)) for _ in range(2)]
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as opened:
+        keys.create(Path(folder) / "own")
         exporter = Encoder()
+        spools = [
+            opened.enter_context(Spool(Path(folder) / name, limit_bytes=ROOMY))
+            for name in ("own", "unchained")
+        ]
         own, unchained = (
-            Recorder(device_id="d", service="bench", spool=sink, chain=chain)  # type: ignore[arg-type]
-            for sink, chain in zip(sinks, (True, False), strict=True)
+            Recorder(device_id="d", service="bench", spool=spool, chain=chain)
+            for spool, chain in zip(spools, (True, False), strict=True)
         )
         # A queue that takes a round, so that nothing is dropped; exported in the official batches.
         batching = BatchSpanProcessor(
@@ -109,7 +98,7 @@ def _recording(decided: list[Decision], rounds: int) -> dict[str, object]:
             recorder.shutdown()
         if own.failures or unchained.failures or exporter.spans != (rounds + 1) * len(decided):
             raise SystemExit("not every decision was recorded")
-        size = sinks[0].bytes / sinks[0].frames
+        kept = sum(file.stat().st_size for file in (Path(folder) / "own").rglob("*.seg*"))
     ratios = [sdk / own for sdk, own in zip(costs["sdk"], costs["own"], strict=True)]
     return {
         "us_per_decision": _median(costs["own"]),
@@ -119,7 +108,7 @@ def _recording(decided: list[Decision], rounds: int) -> dict[str, object]:
         "sdk_us_per_decision_range": _range(costs["sdk"]),
         "ratio_sdk": _median(ratios),
         "ratio_sdk_range": _range(ratios),
-        "bytes_per_decision": round(size),
+        "spool_bytes_per_decision": round(kept / len(decided) / (rounds + 1)),
     }
 
 
@@ -162,6 +151,39 @@ def _decided(count: int) -> list[Decision]:
     return out
 
 
+def _rss_growth_mb(decided: list[Decision]) -> float:
+    """By how much the process grows over a million decisions, its spool full and evicting, MB."""
+    with tempfile.TemporaryDirectory() as folder, Spool(Path(folder) / "spool") as spool:
+        recorder = Recorder(device_id="d", service="bench", spool=spool)
+        grown: list[float] = []
+        for million in (0.1, 1.0):
+            for _ in range(round(million * 1e6) // len(decided)):
+                for decision in decided:
+                    recorder.record(decision, 1)
+            grown.append(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+            _say(f"{million:.1f} million decisions: {grown[-1]:,.0f} MB")
+        recorder.shutdown()
+    return round(grown[1] - grown[0], 1)
+
+
+def _killed(kills: int) -> dict[str, object]:
+    """SIGKILLs of a recording process and as many of one that also sends."""
+    with tempfile.TemporaryDirectory() as folder:
+        found = killed(Path(folder) / "recording", kills, sends=False)
+        found |= killed(Path(folder) / "sending", kills, sends=True)
+
+    def both(what: str) -> object:
+        return sum(int(str(found[f"kill_{part}_{what}"])) for part in ("recording", "sending"))
+
+    return {
+        "kills": 2 * kills,
+        "kill_recorded": both("recorded"),
+        "kill_lost": both("lost"),
+        "kill_duplicates": both("doubled"),
+        "undeclared_gaps": both("gaps"),
+    }
+
+
 def _importing(count: int) -> dict[str, object]:
     code = (
         "import time; t = time.perf_counter(); import traces.device; print(time.perf_counter() - t)"
@@ -169,7 +191,11 @@ def _importing(count: int) -> dict[str, object]:
     times = []
     for _ in range(count):
         done = subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+            [sys.executable, "-c", code],
+            cwd=machine.ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
         )
         times.append(float(done.stdout) * 1e3)
     return {"import_ms": _median(times), "import_ms_range": _range(times)}
@@ -184,31 +210,13 @@ def _range(values: list[float]) -> list[float]:
 
 
 def _report(figures: dict[str, object]) -> None:
-    versions = ", ".join(f"{p} {version(p)}" for p in ("opentelemetry-sdk", "protobuf"))
-    print(
-        f"\n{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, {versions}"
-    )
+    print("\n" + machine.described("opentelemetry-sdk", "protobuf"))
     print(
         f"{INPUTS} inputs, {GATES} gates, {BLOCKED:.0%} blocked; CPU time, medians of the rounds\n"
     )
     for name, value in figures.items():
         print(f"  {name:28} {'not measured' if value is None else value}")
     print(json.dumps(figures))
-
-
-def _save(figures: dict[str, object]) -> None:
-    commit = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
-    machine = {
-        "cores": os.cpu_count(),
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-    }
-    results = ROOT / "benchmarks" / "results"
-    results.mkdir(exist_ok=True)
-    text = json.dumps({"commit": commit.stdout.strip(), "machine": machine, **figures}, indent=1)
-    (results / "device.json").write_text(text + "\n")
 
 
 def _say(text: str) -> None:
