@@ -199,7 +199,12 @@ def page() -> str:
                 "",
                 "And `decision.ref.trace_id` and `decision.ref.span_id`, as on the outcome.",
             ]
-    lines += [
+    return "\n".join([*lines, *_unregistered()]) + "\n"
+
+
+def _unregistered() -> list[str]:
+    """What is written or accepted beside the registered names."""
+    return [
         "",
         "## Context",
         "",
@@ -220,7 +225,6 @@ def page() -> str:
         "integers where a double is meant; null for NaN. Every attribute that is not named here is kept",
         "as it came.",
     ]
-    return "\n".join(lines) + "\n"
 
 
 if __name__ == "__main__":
