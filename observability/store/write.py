@@ -226,7 +226,7 @@ class Writer:
         """Whether no key of `incoming` is stored or there twice; leaves their hashes in `hashes`."""
         if name not in self._seen:
             self._seen[name] = Seen(self.con, name, schema.KEYS[name])
-        perhaps, hashes[name] = self._seen[name].may_hold(self.con, incoming)
+        perhaps, hashes[name] = self._seen[name].may_hold(incoming)
         return not perhaps
 
     def _fresh(
