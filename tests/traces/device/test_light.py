@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -24,13 +25,15 @@ HEAVY = {
 }
 
 
-def run(code: str) -> str:
+def run(code: str, folder: Path = ROOT) -> str:
+    """What the code prints, run in a folder: the lines of a page leave a spool where they run."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code],
         capture_output=True,
         text=True,
         check=False,
-        cwd=ROOT,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -55,7 +58,7 @@ def test_the_ten_lines_of_the_readme_record_a_decision(tmp_path: Path) -> None:
     with serving(tmp_path / "fleet") as url:
         code = lines.replace("http://127.0.0.1:8501", url)
         assert url in code
-        assert run(code + "\nrecorder.shutdown()\nprint(action)") == "stop\n"
+        assert run(code + "\nrecorder.shutdown()\nprint(action)", tmp_path) == "stop\n"
     with lake.connect(tmp_path / "fleet") as con:
         assert con.sql("SELECT device_id, action, temperature FROM d_pump_stop").fetchall() == [
             ("pump-07", "stop", 71.2)
@@ -72,7 +75,7 @@ def test_the_lines_of_the_page_record_and_send_a_decision(tmp_path: Path) -> Non
         end = (
             "\nrecorder.shutdown()\nsender.flush(30)\nsender.stop(5)\nspool.close()\nprint(action)"
         )
-        assert run(code + end) == "stop\n"
+        assert run(code + end, tmp_path) == "stop\n"
     with lake.connect(tmp_path / "fleet") as con:
         assert con.sql("SELECT device_id, action FROM d_pump_stop").fetchall() == [
             ("pump-07", "stop")
