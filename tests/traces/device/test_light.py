@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import os
 import re
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from observability.collect.serving import serving
 from observability.store import lake
+from traces.device import Sender, Spool
 
 ROOT = Path(__file__).parents[3]
 HEAVY = {
@@ -59,6 +61,10 @@ def test_the_ten_lines_of_the_readme_record_a_decision(tmp_path: Path) -> None:
         code = lines.replace("http://127.0.0.1:8501", url)
         assert url in code
         assert run(code + "\nrecorder.shutdown()\nprint(action)", tmp_path) == "stop\n"
+        with contextlib.closing(Spool(tmp_path / "spool")) as spool:  # what it had no time to send
+            sender = Sender(spool, url)
+            sender.send()
+            sender.stop(5)
     with lake.connect(tmp_path / "fleet") as con:
         assert con.sql("SELECT device_id, action, temperature FROM d_pump_stop").fetchall() == [
             ("pump-07", "stop", 71.2)
