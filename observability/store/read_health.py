@@ -21,8 +21,9 @@ from observability.store.schema import schema_version
 
 LATE_AT_LEAST = timedelta(hours=1)
 """A decision came late when it took longer than this,"""
-LATE_SPREADS = 5
-"""and than three quarters of the others by this many interquartile ranges: devices may send by the hour."""
+LATE_SPREADS = 10
+"""and longer than the median by this many times the median's distance to the lower quartile: late ones
+do not move these, even where they are many, and devices may send by the hour."""
 AHEAD_S = 5.0
 """A device's clock is ahead when it decided this long after the receiver took the decision."""
 LISTED = 100
@@ -42,7 +43,7 @@ SELECT count(*) AS decisions, count(DISTINCT device_id) AS devices,
     count(DISTINCT received_at) AS commits,
     min(received_at) AS first_at, max(received_at) AS last_at,
     quantile_cont({_LAG_S}, 0.5) AS median_lag_s, quantile_cont({_LAG_S}, 0.95) AS high_lag_s,
-    quantile_cont({_LAG_S}, 0.25) AS lower_lag_s, quantile_cont({_LAG_S}, 0.75) AS upper_lag_s,
+    quantile_cont({_LAG_S}, 0.25) AS lower_lag_s,
     count(*) FILTER ({_LAG_S} < -$ahead_s) AS ahead,
     count(DISTINCT device_id) FILTER ({_LAG_S} < -$ahead_s) AS ahead_devices
 FROM decisions
@@ -144,7 +145,6 @@ class Arrived:
     last_at: datetime | None
     median_lag_s: float | None
     lower_lag_s: float | None
-    upper_lag_s: float | None
     high_lag_s: float | None
     ahead: int
     ahead_devices: int
@@ -248,8 +248,8 @@ def health(con: duckdb.DuckDBPyConnection, store: Path, window: Window) -> Healt
 
 
 def _late(con: duckdb.DuckDBPyConnection, chosen: dict[str, Any], arrived: Arrived) -> Late:
-    lower_s, upper_s = arrived.lower_lag_s or 0.0, arrived.upper_lag_s or 0.0
-    over_s = max(LATE_AT_LEAST.total_seconds(), upper_s + LATE_SPREADS * (upper_s - lower_s))
+    lower_s, median_s = arrived.lower_lag_s or 0.0, arrived.median_lag_s or 0.0
+    over_s = max(LATE_AT_LEAST.total_seconds(), median_s + LATE_SPREADS * (median_s - lower_s))
     asked = {**chosen, "late_s": over_s}
     found = one(con, _LATE, asked)
     between = {"first_at": found.pop("first_at"), "last_at": found.pop("last_at")}

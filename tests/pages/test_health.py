@@ -148,7 +148,7 @@ def test_the_store_tells_its_files_snapshots_and_that_nobody_maintained_it(outag
 
 @pytest.mark.parametrize(("behind_s", "still"), [(None, False), (600, False), (901, True)])
 def test_a_store_stands_still_after_far_longer_than_usual(behind_s, still: bool) -> None:
-    arrived = Arrived(60, 1, 60, START, START + timedelta(minutes=59), 1.0, 2.0, 0, 0)
+    arrived = Arrived(60, 1, 60, START, START + timedelta(minutes=59), 1.0, 0.5, 2.0, 0, 0)
     assert arrived.stands_still(behind_s) is still
 
 
