@@ -1,27 +1,31 @@
 """What loss accounting costs a commit: the same decisions with and without a chain, in one run.
 
-`python -m benchmarks.chains` prints seconds of CPU per 1,000 decisions, minima of several commits, and
-how long the views take over many events.
+It prints CPU per 1,000 decisions, minima of several commits, and how long the views take over many events.
 """
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import json
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import machine
 import pyarrow as pa
 
 from observability.collect.decode import decode
 from observability.store import lake
 from observability.store.pieces import link
 from observability.store.write import Writer
+
+sys.path.insert(0, str(machine.ROOT))
 from tests.spans import decision, decision_span, group
 
 DEVICES, EACH, ROUNDS = 24, 100, 7
-EVENTS = 1_000_000
 
 
 def commits(*, chained: bool) -> Iterator[dict[str, pa.Table]]:
@@ -64,8 +68,8 @@ def least_s(folder: Path, *, chained: bool) -> tuple[float, float, float]:
     return min(cpu), min(wall), min(alone)
 
 
-def views_s(folder: Path) -> dict[str, float]:
-    """Seconds that each view takes over EVENTS events of DEVICES chains."""
+def views_s(folder: Path, events: int) -> dict[str, float]:
+    """Seconds that each view takes over events events of DEVICES chains."""
     Writer(folder).close()
     con = lake.attach(folder, read_only=False)
     digest = hashlib.sha256(b"").hexdigest()
@@ -73,7 +77,7 @@ def views_s(folder: Path) -> dict[str, float]:
         "INSERT INTO chain_events BY NAME SELECT 'd-' || (i % ?) AS device_id, 'c' AS chain_id,"
         " 'arrived' AS kind, 10 * (i // ?) AS seq_from, 10 * (i // ?) + 9 AS seq_to,"
         " unhex(?) AS prev, unhex(?) AS head, now() AS received_at FROM range(?) AS t(i)",
-        [DEVICES, DEVICES, DEVICES, digest, digest, EVENTS],
+        [DEVICES, DEVICES, DEVICES, digest, digest, events],
     )
     took = {}
     for query in (
@@ -92,16 +96,27 @@ def views_s(folder: Path) -> dict[str, float]:
 
 
 def main() -> None:
+    """Run all parts and print a table and one line of JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="a tenth of the events")
+    quick = parser.parse_args().quick
+    events = 100_000 if quick else 1_000_000
     count = DEVICES * EACH / 1000
+    figures: dict[str, object] = {"events": events}
     with tempfile.TemporaryDirectory() as work:
-        for name, chained in (("without", False), ("with", True)):
+        for name, chained in (("unchained", False), ("chained", True)):
             cpu, wall, alone = least_s(Path(work) / name, chained=chained)
-            print(
-                f"{name:8} chain: commit {cpu / count:.4f} s CPU, {wall / count:.4f} s wall"
-                f" a 1,000; accounting {alone / count:.4f} s CPU"
-            )
-        for query, seconds in views_s(Path(work) / "views").items():
-            print(f"{EVENTS:,} events: {query}: {seconds:.2f} s")
+            figures[f"{name}_cpu_ms_per_1000"] = round(cpu / count * 1e3, 1)
+            figures[f"{name}_wall_ms_per_1000"] = round(wall / count * 1e3, 1)
+            figures[f"{name}_accounting_us"] = round(alone / count * 1e3, 2)
+        took = views_s(Path(work) / "views", events)
+        figures |= {f"{query.replace(' ', '_')}_s": round(s, 2) for query, s in took.items()}
+    print("\n" + machine.described("duckdb", "pyarrow") + "\n")
+    for name, value in figures.items():
+        print(f"  {name:32} {value}")
+    print(json.dumps(figures))
+    if not quick:
+        machine.save("chains", figures)
 
 
 if __name__ == "__main__":

@@ -3,33 +3,26 @@
 Every part uses the real recorder, spool and sender. Requests go over HTTP to a tee that notes the spans of
 each acknowledged request and, for the kills, hands it on to the real receiver. The kill parts send SIGKILL
 to another process at random instants. Power loss cuts or garbles at random what no fsync had covered,
-fsync being watched from outside the spool. The outage is 24 hours of simulated time.
+fsync being watched from outside the spool (power_loss.py). The outage is 24 hours of simulated time.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import gzip
-import hashlib
-import http.client
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from opentelemetry.proto.trace.v1.trace_pb2 import Span, TracesData
+import machine
+from power_loss import ROOMY, power_lost
+from tee import Tee
 
 import observability
 from observability.collect.serving import serving
@@ -37,18 +30,11 @@ from traces import Decision, ModelVersion
 from traces.chain import span_digest
 from traces.checkpoint import read_checkpoint
 from traces.content import read_content
-from traces.device import RecordedClock, Recorder, Sender, Spool, disk, keys
-from traces.device.frames import Frame, Priority
+from traces.device import RecordedClock, Recorder, Sender, Spool, keys
 from traces.verification import Link, Tombstone, verify
-from traces.wire import envelope
 
-ROOT = Path(__file__).parent.parent
 INPUTS = 20
 DAY_S = 24 * 3600
-WINDOW_S = 1.0
-ROOMY = 1 << 30
-"""The limit of a spool that nothing is to be evicted from, bytes."""
-PROTOBUF = "application/x-protobuf"
 CHANCE = random.Random(7)  # noqa: S311
 
 
@@ -107,42 +93,6 @@ def killed(base: Path, kills: int, *, sends: bool) -> dict[str, object]:
     }
 
 
-def power_lost(base: Path, losses: int) -> dict[str, object]:
-    """Lose power after a random time, at a random rate: what no fsync covered is cut or garbled."""
-    lost = beyond = unnamed = altered = with_holes = 0
-    longest = 0.0
-    synced: dict[str, int] = {}
-    with _watched_fsync(synced) as gate:
-        for number in range(losses):
-            folder = base / str(number)
-            synced.clear()
-            appended, died, image = _append_for(folder, CHANCE.uniform(0.1, 2.0), synced, gate)
-            with Spool(image, clock=_OtherBoot()) as spool:
-                kept = _all_frames(spool)
-                named = spool.state.ledger.interruptions
-            shutil.rmtree(folder)
-            gone = [item for item in appended if item.seq not in kept]
-            lost += len(gone)
-            altered += sum(kept.get(i.seq, i.digest) != i.digest for i in appended)
-            beyond += sum(item.important or died - item.at_s > WINDOW_S for item in gone)
-            longest = max([longest, *(died - item.at_s for item in gone)])
-            last = max(kept, default=-1)
-            holes = {item.seq for item in gone if item.seq < last}
-            told = {n for one in named for a, b in one.missing for n in range(a, b + 1)}
-            unnamed += not named or named[-1].after_seq != last or told != holes
-            with_holes += bool(holes)
-            if number % 10 == 9:
-                _say(f"power loss: {number + 1} of {losses}, {lost:,} frames lost in all")
-    return {
-        "power_frames_in_window": lost,
-        "power_longest_window_s": round(longest, 2),
-        "power_beyond_window": beyond,
-        "power_altered_lost": altered,
-        "power_with_holes": with_holes,
-        "power_unnamed": unnamed,
-    }
-
-
 def outage(base: Path, count: int) -> dict[str, object]:
     """A day without a network in simulated time, a spool of half the size, then the network again."""
     clock = RecordedClock(1_767_225_600 * 10**9)
@@ -191,70 +141,6 @@ def outage(base: Path, count: int) -> dict[str, object]:
     }
 
 
-@dataclass
-class Tee:
-    """An OTLP receiver that keeps the spans of what it acknowledged; `forward` is one behind it."""
-
-    forward: str = ""
-    url: str = ""
-    requests: int = 0
-    spans: dict[str, Span] = field(default_factory=dict)
-
-    @contextlib.contextmanager
-    def serving(self) -> Iterator[Tee]:
-        """Receive on a loopback port until the block ends."""
-        tee = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                status, answer = tee.take(body)
-                with contextlib.suppress(OSError):
-                    self.send_response(status)
-                    self.send_header("Content-Type", PROTOBUF)
-                    self.send_header("Content-Length", str(len(answer)))
-                    self.end_headers()
-                    self.wfile.write(answer)
-
-            def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                pass
-
-        class Server(ThreadingHTTPServer):
-            def handle_error(self, *_: object) -> None:
-                """Clients are killed here all the time."""
-
-        with Server(("127.0.0.1", 0), Handler) as server:
-            self.url = f"http://127.0.0.1:{server.server_address[1]}"
-            thread = threading.Thread(target=server.serve_forever)
-            thread.start()
-            try:
-                yield self
-            finally:
-                server.shutdown()
-                thread.join()
-
-    def take(self, body: bytes) -> tuple[int, bytes]:
-        """Status and body of the answer to a request."""
-        status, answer = 200, b""
-        if self.forward:
-            address = urlsplit(self.forward)
-            there = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
-            with contextlib.closing(there):
-                headers = {"Content-Type": PROTOBUF, "Content-Encoding": "gzip"}
-                there.request("POST", "/v1/traces", body, headers)
-                response = there.getresponse()
-                status, answer = response.status, response.read()
-        if status == 200:
-            self.requests += 1
-            for resource in TracesData.FromString(gzip.decompress(body)).resource_spans:
-                for scope in resource.scope_spans:
-                    for span in scope.spans:
-                        self.spans[f"{span.trace_id.hex()}-{span.span_id.hex()}"] = span
-        return status, answer
-
-
 def _child(folder: Path, url: str) -> None:
     """Record for ever, and say each id once `record` has returned; send too, if there is where to."""
     spool = Spool(folder, limit_bytes=ROOMY)
@@ -272,7 +158,7 @@ def _child(folder: Path, url: str) -> None:
 
 def _kill_one(folder: Path, url: str) -> list[str]:
     command = [sys.executable, str(Path(__file__)), "--child", str(folder), url or "-"]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    environment = os.environ | {"PYTHONPATH": str(machine.ROOT)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as child:
         if child.stdout is None:
             raise SystemExit("no pipe to the child")
@@ -331,89 +217,6 @@ def _buried(spans) -> set[int]:
 
 def _numbers(ranges) -> int:
     return sum(last - first + 1 for first, last in ranges)
-
-
-@dataclass(frozen=True)
-class Appended:
-    """A frame whose append returned at `at_s`, monotonic seconds."""
-
-    seq: int
-    digest: bytes
-    important: bool
-    at_s: float
-
-
-@contextlib.contextmanager
-def _watched_fsync(synced: dict[str, int]) -> Iterator[threading.Lock]:
-    """Note how many bytes of each file (by its name) an fsync has covered; who holds the lock stops them."""
-    real, gate = disk.sync_data, threading.Lock()
-
-    def sync(descriptor: int) -> None:
-        with gate:
-            size = os.fstat(descriptor).st_size
-            real(descriptor)
-            synced[Path(f"/proc/self/fd/{descriptor}").readlink().name] = size
-
-    disk.sync_data = sync
-    try:
-        yield gate
-    finally:
-        disk.sync_data = real
-
-
-def _append_for(
-    folder: Path, seconds: float, synced: dict[str, int], gate: threading.Lock
-) -> tuple[list[Appended], float, Path]:
-    """Append for a while until power is lost; returns what was appended, when it was, what is left."""
-    out = []
-    spool = Spool(folder / "live", limit_bytes=ROOMY)
-    spool.begin(envelope({"device.id": "dev"}), "chain")
-    until = time.monotonic() + seconds
-    pause, share = CHANCE.choice([0.0002, 0.001, 0.01]), CHANCE.choice([0.0, 0.001, 0.01])
-    while time.monotonic() < until:
-        seq = len(out)
-        important = CHANCE.random() < share
-        span = CHANCE.randbytes(CHANCE.randrange(200, 2000))
-        priority = Priority.IMPORTANT if important else Priority.ROUTINE
-        digest = hashlib.sha256(span).digest()
-        spool.append(Frame(priority, seq, digest, span))
-        out.append(Appended(seq, digest, important, time.monotonic()))
-        if pause:
-            time.sleep(pause)
-    with gate:
-        died = time.monotonic()
-        image = _power_off(folder / "live", folder / "image", synced)
-    spool.close()
-    return out, died, image
-
-
-def _power_off(folder: Path, image: Path, synced: dict[str, int]) -> Path:
-    """The folder as power loss may leave it: behind the last fsync anything, or nothing."""
-    shutil.copytree(folder, image, ignore=shutil.ignore_patterns("*.tmp"))
-    for path in (image / "open").iterdir():
-        data, safe = path.read_bytes(), synced.get(path.name, 0)
-        if not safe and CHANCE.random() < 0.5:
-            path.unlink()
-            continue
-        at = CHANCE.randint(min(safe, len(data)), len(data))
-        rest = len(data) - at
-        path.write_bytes(data[:at] + CHANCE.choice([b"", bytes(rest), CHANCE.randbytes(rest)]))
-    return image
-
-
-class _OtherBoot(RecordedClock):
-    def __init__(self) -> None:
-        super().__init__(10**18, boot_id="after the power came back")
-
-
-def _all_frames(spool: Spool) -> dict[int, bytes]:
-    """Everything in a spool: the digest of the span that is there, by number."""
-    out = {}
-    while (batch := spool.take(1 << 30, 1 << 30)) is not None:
-        for record, span in zip(batch.records, batch.spans, strict=True):
-            out[record.seq or 0] = hashlib.sha256(span).digest()
-        spool.sealed.acknowledge(batch)
-    return out
 
 
 def _decision(number: int) -> Decision:
