@@ -54,7 +54,7 @@ def healthy(
         said += [_gated(one) for one in gated(found.gates)]
     if not said:
         made = many(seen.decisions, "decision")
-        return f"Nothing unusual about {name}: {made} {when}"
+        return f"Nothing changed on {name}: {made} {when}"
     more = f"; {many(len(said) - _SAID, 'more thing')} below" if len(said) > _SAID else ""
     return f"Look at {name}: {'; '.join(said[:_SAID])}{more}"
 

@@ -52,7 +52,7 @@ def test_a_device_and_the_data_health_read_well_in_light_and_dark(visit) -> None
     for dark in (False, True):
         reader = visit(dark=dark)
         reader.open("/device?id=pump-1")
-        assert reader.heading().startswith("Nothing unusual about pump-1")
+        assert reader.heading().startswith("Nothing changed on pump-1")
         assert reader.page.locator(".js-plotly-plot").count() == 2
         reader.check()
         reader.page.get_by_role("link", name="Data health").click()

@@ -195,7 +195,7 @@ def test_figures_draw_what_the_frames_say(con) -> None:
 def test_the_page_says_first_whether_the_device_is_healthy(open_page, seeded) -> None:
     app = open_page("device", seeded.store, id="pump-1")
     assert not app.exception
-    assert title(app) == "Nothing unusual about pump-1: 144 decisions in the whole recording"
+    assert title(app) == "Nothing changed on pump-1: 144 decisions in the whole recording"
     assert "Last decision" in words(app)
     assert len(app.get("plotly_chart")) == 2
 
