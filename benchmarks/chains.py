@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
+import re
 import sys
 import tempfile
 import time
@@ -110,7 +111,9 @@ def main() -> None:
             figures[f"{name}_wall_ms_per_1000"] = round(wall / count * 1e3, 1)
             figures[f"{name}_accounting_us"] = round(alone / count * 1e3, 2)
         took = views_s(Path(work) / "views", events)
-        figures |= {f"{query.replace(' ', '_')}_s": round(s, 2) for query, s in took.items()}
+        figures |= {
+            re.sub(r"\W+", "_", query.lower()) + "_s": round(s, 2) for query, s in took.items()
+        }
     print("\n" + machine.described("duckdb", "pyarrow") + "\n")
     for name, value in figures.items():
         print(f"  {name:32} {value}")
