@@ -12,12 +12,14 @@ import struct
 from collections.abc import Mapping, Sequence, Sized
 from typing import Any, NamedTuple
 
+from traces.conventions import registered
+
 DOMAIN = b"decision-digest-v1"
 CHAIN_DOMAIN = b"chain-v1"
 _CHAIN_PREFIX = "decision.chain."
-CHAIN_ID = _CHAIN_PREFIX + "id"
-CHAIN_SEQ = _CHAIN_PREFIX + "seq"
-CHAIN_PREV = _CHAIN_PREFIX + "prev"
+CHAIN_ID = registered("decision.chain.id")
+CHAIN_SEQ = registered("decision.chain.seq")
+CHAIN_PREV = registered("decision.chain.prev")
 _EXACT = 2**53
 _NUMBERS = {float, int, type(None)}
 _NAN = b"d" + struct.pack(">d", math.nan)

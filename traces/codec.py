@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from operator import attrgetter
 from typing import Any, cast
 
+from traces.chain import CHAIN_ID, CHAIN_PREV, CHAIN_SEQ
 from traces.conventions import CONTEXT_PREFIX, INPUT_PREFIX, REUSED_CONTEXT, registered
 from traces.decision import (
     DISPOSITIONS,
@@ -75,9 +76,6 @@ DISPOSITION = registered("decision.disposition")
 LATENCY_US = registered("decision.latency_us")
 BUDGET_US = registered("decision.budget_us")
 WITHHELD = registered("decision.withheld")
-CHAIN_ID = registered("decision.chain.id")
-CHAIN_SEQ = registered("decision.chain.seq")
-CHAIN_PREV = registered("decision.chain.prev")
 BOOT_ID = registered("decision.clock.boot_id")
 MONOTONIC_NS = registered("decision.clock.monotonic_ns")
 SYNCED = registered("decision.clock.synced")
