@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import json
 import re
 import sys
 import tempfile
@@ -114,10 +113,7 @@ def main() -> None:
         figures |= {
             re.sub(r"\W+", "_", query.lower()) + "_s": round(s, 2) for query, s in took.items()
         }
-    print("\n" + machine.described("duckdb", "pyarrow") + "\n")
-    for name, value in figures.items():
-        print(f"  {name:32} {value}")
-    print(json.dumps(figures))
+    machine.report(figures, f"{DEVICES} devices, {EACH} decisions of each a commit", "duckdb")
     if not quick:
         machine.save("chains", figures)
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import random
 import resource
 import statistics
@@ -61,7 +60,10 @@ def main() -> None:
     figures |= _importing(imports)
     figures["rss_growth_mb_per_million"] = None if quick else _rss_growth_mb(_decided(DISTINCT))
     figures |= _killed(4 if quick else 100)
-    _report(figures)
+    about = (
+        f"{INPUTS} inputs, {GATES} gates, {BLOCKED:.0%} blocked; CPU time, medians of the rounds"
+    )
+    machine.report(figures, about, "opentelemetry-sdk", "protobuf")
     if not quick:
         machine.save("device", figures)
 
@@ -93,7 +95,9 @@ def _recording(decided: list[Decision], rounds: int) -> dict[str, object]:
             if number:
                 for name, cost in one.items():
                     costs[name].append(cost)
-                _say(f"round {number} of {rounds}: {one['own']:.1f} us, SDK {one['sdk']:.1f} us")
+                machine.say(
+                    f"round {number} of {rounds}: {one['own']:.1f} us, SDK {one['sdk']:.1f} us"
+                )
         for recorder in (own, unchained, sdk):
             recorder.shutdown()
         if own.failures or unchained.failures or exporter.spans != (rounds + 1) * len(decided):
@@ -162,7 +166,7 @@ def _rss_growth_mb(decided: list[Decision]) -> float:
                     recorder.record(decision, 1)
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             grown.append(pages * resource.getpagesize() / 2**20)  # now: a peak would hide it
-            _say(f"{million:.1f} million decisions: {grown[-1]:,.0f} MB")
+            machine.say(f"{million:.1f} million decisions: {grown[-1]:,.0f} MB")
         recorder.shutdown()
     return round(grown[1] - grown[0], 1)
 
@@ -208,20 +212,6 @@ def _median(values: list[float]) -> float:
 
 def _range(values: list[float]) -> list[float]:
     return [round(min(values), 2), round(max(values), 2)]
-
-
-def _report(figures: dict[str, object]) -> None:
-    print("\n" + machine.described("opentelemetry-sdk", "protobuf"))
-    print(
-        f"{INPUTS} inputs, {GATES} gates, {BLOCKED:.0%} blocked; CPU time, medians of the rounds\n"
-    )
-    for name, value in figures.items():
-        print(f"  {name:28} {'not measured' if value is None else value}")
-    print(json.dumps(figures))
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

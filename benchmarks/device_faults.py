@@ -9,7 +9,6 @@ fsync being watched from outside the spool (power_loss.py). The outage is 24 hou
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import signal
@@ -54,10 +53,7 @@ def main() -> None:
         figures |= killed(base / "sending", kills, sends=True)
         figures |= power_lost(base / "power", losses)
         figures |= outage(base / "outage", frames)
-    print()
-    for name, value in figures.items():
-        print(f"  {name:34} {value}")
-    print(json.dumps(figures))
+    machine.report(figures, "the real recorder, spool and sender", "opentelemetry-sdk")
     broken = [name for name, value in figures.items() if name.endswith(_ZERO) and value]
     raise SystemExit(f"not zero: {', '.join(broken)}" if broken else 0)
 
@@ -75,7 +71,7 @@ def killed(base: Path, kills: int, *, sends: bool) -> dict[str, object]:
         for number in range(kills):
             recorded += _kill_one(base / "spool", tee.url if sends else "")
             if number % 10 == 9:
-                _say(f"{part}: {number + 1} of {kills}, {len(recorded):,} recorded")
+                machine.say(f"{part}: {number + 1} of {kills}, {len(recorded):,} recorded")
         with Spool(base / "spool", limit_bytes=ROOMY) as spool:
             recorder = Recorder(device_id="dev", service="bench", spool=spool)
             recorder.shutdown()
@@ -251,10 +247,6 @@ def _never(waited: list[float]):
         return False
 
     return wait
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -52,7 +52,10 @@ def main() -> None:
         figures |= _throughput(Path(folder) / "load", decisions, rounds)
         figures |= _kills(Path(folder) / "kill", kills)
         figures |= {"ack_p99_ms_half_load": None, "commit_growth_10m_vs_100k": None}
-    _report(figures)
+    about = (
+        f"{INPUTS} inputs, {GATES} gates, {BATCH} decisions a request, {CLIENTS} clients beside it"
+    )
+    machine.report(figures, about, "duckdb", "opentelemetry-sdk", "streamlit")
     if not quick:
         machine.save("ingest", figures)
 
@@ -68,7 +71,7 @@ def _throughput(store: Path, decisions: int, rounds: int) -> dict[str, object]:
             )
             wall = max(end for _, end, _ in spans) - min(start for start, _, _ in spans)
             rates.append(sum(len(ids) for *_, ids in spans) / wall)
-            _say(f"round {number + 1} of {rounds}: {rates[-1]:,.0f} decisions/s durable")
+            machine.say(f"round {number + 1} of {rounds}: {rates[-1]:,.0f} decisions/s durable")
         idle = [_idle_ms(url, n) for n in range(10)]
     with observability.connect(store) as con:
         count = con.sql("SELECT count(*) FROM decisions").fetchall()[0][0]
@@ -91,7 +94,7 @@ def _kills(store: Path, kills: int) -> dict[str, int]:
             time.sleep(random.uniform(0.3, 1.5))  # noqa: S311
             os.kill(json.loads((store / "writer.json").read_text())["pid"], signal.SIGKILL)
             acknowledged |= set(sending.get(60)[2])
-        _say(f"kill {number + 1} of {kills}: {len(acknowledged):,} acknowledged so far")
+        machine.say(f"kill {number + 1} of {kills}: {len(acknowledged):,} acknowledged so far")
     with observability.connect(store) as con:
         rows = con.sql("SELECT decision_id FROM decisions").fetchall()
     stored = [row[0] for row in rows]
@@ -195,20 +198,6 @@ def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
 def _id(span: ReadableSpan) -> str:
     context = span.context
     return f"{context.trace_id:032x}-{context.span_id:016x}" if context else ""
-
-
-def _report(figures: dict[str, object]) -> None:
-    print("\n" + machine.described("duckdb", "opentelemetry-sdk", "streamlit"))
-    print(
-        f"{INPUTS} inputs, {GATES} gates, {BATCH} decisions a request, {CLIENTS} clients on the same cores\n"
-    )
-    for name, value in figures.items():
-        print(f"  {name:28} {'not measured at this size' if value is None else value}")
-    print(json.dumps(figures))
-
-
-def _say(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,6 +18,19 @@ def described(*packages: str) -> str:
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     python = platform.python_version()
     return f"{os.cpu_count()} cores, {platform.machine()}, Python {python}, {versions}"
+
+
+def report(figures: dict[str, object], about: str, *packages: str) -> None:
+    """Print the machine, what was done, a table, and the figures as one line of JSON."""
+    print(f"\n{described(*packages)}\n{about}\n")
+    for name, value in figures.items():
+        print(f"  {name:34} {'not measured at this size' if value is None else value}")
+    print(json.dumps(figures))
+
+
+def say(text: str) -> None:
+    """Progress, on stderr."""
+    print(text, file=sys.stderr, flush=True)
 
 
 def save(name: str, figures: dict[str, object]) -> None:
