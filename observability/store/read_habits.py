@@ -9,6 +9,7 @@ import math
 import statistics
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -93,10 +94,10 @@ def passing_all(people: pl.DataFrame) -> list[PassesAll]:
 
 
 def acting_otherwise(versions: pl.DataFrame) -> list[ActsOtherwise]:
-    """Versions that ran in the window and act otherwise than those before, by a sign test over devices.
+    """Versions that ran in the window and act otherwise than those before, by Wilcoxon's signed ranks.
 
     To act is to recommend other than the type's usual. Decisions of one device depend on each other,
-    devices hardly do: so devices are counted.
+    devices hardly do: so the differences of the devices' shares are ranked, not decisions counted.
     """
     found = []
     for (_, model), runs in versions.group_by("decision_type", "model_name", maintain_order=True):
@@ -126,17 +127,19 @@ def _compared(
     if pairs.is_empty() or acted.is_empty():
         return None
     counts = {name: sum(pairs[name]) for name in pairs.columns if name != "device_id"}
-    share = pl.col("acted") / pl.col("decisions")
-    before_share = pl.col("acted_before") / pl.col("decisions_before")
+    moved = pairs.select(
+        pl.col("acted") / pl.col("decisions") - pl.col("acted_before") / pl.col("decisions_before")
+    ).to_series()
     is_more = (
         counts["acted"] * counts["decisions_before"] > counts["acted_before"] * counts["decisions"]
     )
-    agreeing = pairs.filter(share > before_share if is_more else share < before_share).height
+    moved = moved if is_more else -moved
+    agreeing = int((moved > 0).sum())
     one = ActsOtherwise(
         name, _most_frequent(acted), devices=pairs.height, agreeing=agreeing, **counts
     )
     unusual = one.factor >= FACTOR or one.factor <= 1 / FACTOR
-    return one if unusual and 2 * tried * sign_chance(agreeing, pairs.height) < CHANCE else None
+    return one if unusual and 2 * tried * chance_of(moved) < CHANCE else None
 
 
 def _by_device(runs: pl.DataFrame, is_usual: pl.Expr) -> pl.DataFrame:
@@ -151,10 +154,13 @@ def _most_frequent(runs: pl.DataFrame) -> str:
     return counts.sort("decisions", "recommendation")["recommendation"][-1]
 
 
-def sign_chance(agreeing: int, of: int) -> float:
-    """How likely at least so many of the devices move one way if either way is as likely.
+def chance_of(moved: pl.Series) -> float:
+    """How likely differences so far above 0 are if each were as likely below it (Wilcoxon, one-sided).
 
-    >>> sign_chance(12, 12), sign_chance(0, 3)
-    (0.000244140625, 1.0)
+    >>> chance_of(pl.Series([0.1] * 12)), chance_of(pl.Series([-0.1, 0.2, 0.3]))
+    (0.000244140625, 0.25)
     """
-    return sum(math.comb(of, k) for k in range(agreeing, of + 1)) / 2**of
+    from scipy.stats import wilcoxon  # here: it takes a second, and few fleets need it
+
+    result: Any = wilcoxon(moved.to_numpy(), alternative="greater")
+    return float(result.pvalue)

@@ -11,7 +11,7 @@ from observability.store import lake
 from observability.store.read import Window
 from observability.store.read_attention import concerns
 from observability.store.read_fleet import fleet
-from observability.store.read_habits import acting_otherwise, passing_all, sign_chance
+from observability.store.read_habits import acting_otherwise, chance_of, passing_all
 from traces import Decision, GateVerdict, ModelVersion, Recommendation
 from traces.device import RecordedClock, Recorder
 
@@ -101,9 +101,17 @@ def test_a_version_that_acts_on_half_of_the_devices_only_may_be_chance():
     assert acting_otherwise(versions(*rows)) == []
 
 
-def test_the_chance_of_a_sign_test_is_that_of_a_fair_coin():
-    assert sign_chance(0, 9) == 1.0
-    assert sign_chance(8, 9) == 10 / 2**9
+def test_one_device_that_moved_a_little_the_other_way_hides_no_version():
+    rows = [row for n in range(12) for row in (("1.0", n, 950, 50, 0),)]
+    rows += [("1.1", n, 160, 40 + n, 9) for n in range(11)] + [("1.1", 11, 198, 2, 9)]
+    [found] = acting_otherwise(versions(*rows))
+    assert (found.devices, found.agreeing) == (12, 11)
+
+
+def test_chance_is_that_of_signed_ranks():
+    assert chance_of(pl.Series([0.1, 0.2, 0.3, 0.4])) == 1 / 2**4
+    assert chance_of(pl.Series([0.4, -0.1, 0.2, 0.3])) == 2 / 2**4
+    assert chance_of(pl.Series([-0.4, 0.1, 0.2, 0.3])) == 7 / 2**4
 
 
 def test_what_a_store_holds_is_named_on_the_fleet_page(tmp_path):
