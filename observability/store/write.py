@@ -12,28 +12,26 @@ import json
 import os
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import pyarrow as pa
 
 from observability.store import lake, schema
 from observability.store.durable import TableFiles, fsync, fsync_below
 from observability.store.ledger import Ledger
 from observability.store.refused import Conflict, conflict_table
-from observability.store.seen import Seen
+from observability.store.repeats import Repeats, Sifted
 from observability.store.views import replace_views
 from traces.device.clock import Clock, RecordedClock, SystemClock
 from traces.errors import StoreError, first_line
 
 Batch = Mapping[str, pa.Table]
 _STAMP = pa.timestamp("us", "UTC")
-_RECURRING = {"layouts", "resources"}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -62,8 +60,6 @@ class Writer:
         self.store = store
         self._guard = threading.Lock()
         self._files = TableFiles(store / "data")
-        self._known: dict[str, set[str]] = {name: set() for name in _RECURRING}
-        self._seen: dict[str, Seen] = {}
         if not lake.is_store(store):
             lake.create_folder(store)
         self._lock = _take_lock(store)
@@ -72,7 +68,7 @@ class Writer:
             fsync(store)
             fsync(store.resolve().parent)
             self.con = self._open("recorded" if isinstance(clock, RecordedClock) else "system")
-            self.chains = Ledger(self.con)
+            self._read()
             self.clock = clock or self._own_clock()
         except BaseException:
             self._lock.close()
@@ -89,20 +85,29 @@ class Writer:
         digest differs. Raises duckdb.Error or OSError, with nothing stored, where disk or catalog fails.
         """
         with self._guard:
-            receipt = Receipt()
-            hashes: dict[str, np.ndarray] = {}
+            if not self._is_known:
+                self._read()
             with self._transaction():
-                unknown = {name: self._unknown(name, table) for name, table in batch.items()}
-                entry = self.chains.enter(*self._insert(unknown, receipt, hashes))
+                sifted = self._insert(batch)
+                stored = {name: one.fresh for name, one in sifted.items() if one.fresh.num_rows}
+                conflicts = [
+                    (name, {"received_at": self.now(), **row})
+                    for one in sifted.values()
+                    for name, row in one.conflicts
+                ]
+                if conflicts:
+                    sifted |= self._insert({"conflicts": self._as_table(conflicts)})
+                entry = self.chains.enter(stored, conflicts)
                 if entry is not None and (events := entry.table()) is not None:
                     self._insert_rows("chain_events", events)
             if entry is not None:
                 self.chains.take(entry)
-            for name, new in hashes.items():
-                self._seen[name].add(new)
-            for name in _RECURRING & batch.keys():
-                self._known[name].update(batch[name][schema.KEYS[name][0]].to_pylist())
-            return receipt
+            self._repeats.remember(sifted)
+            return Receipt(
+                {name: rows.num_rows for name, rows in stored.items()},
+                sum(one.repeats for one in sifted.values()),
+                len(conflicts),
+            )
 
     def keep_time(self, kind: str) -> None:
         """Keep `system` or `recorded` time from now on. Raises StoreError for recorded after real time."""
@@ -132,7 +137,12 @@ class Writer:
     def close(self) -> None:
         """Give up writing."""
         with self._guard:
+            if self._lock.closed:
+                return
             (self.store / "writer.json").unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # a full disk: the next process reads the keys again
+                if self._is_known:
+                    self._repeats.save()
             self.con.close()
             self._lock.close()
 
@@ -148,11 +158,19 @@ class Writer:
         self.con.execute("BEGIN")
         try:
             yield
+            self._is_known = False
             self.con.execute("COMMIT")
+            self._is_known = True
         except BaseException:
             with contextlib.suppress(duckdb.Error):
                 self.con.execute("ROLLBACK")
             raise
+
+    def _read(self) -> None:
+        """Learn from the store what is in it: on opening, and after a commit that may have been."""
+        self._repeats = Repeats(self.con, self.store / "index")
+        self.chains = Ledger(self.con)
+        self._is_known = True
 
     def _open(self, clock: str) -> duckdb.DuckDBPyConnection:
         con = lake.attach(self.store, read_only=False)
@@ -190,73 +208,21 @@ class Writer:
             return SystemClock()
         return RecordedClock(_nanoseconds(lake.now(self.con)))
 
-    def _insert(
-        self, batch: Batch, receipt: Receipt, hashes: dict[str, np.ndarray]
-    ) -> tuple[Batch, list[Conflict]]:
-        """Insert what is new and return it, and what conflicts with what is stored."""
-        conflicts, stored = list[Conflict](), dict[str, pa.Table]()
+    def _insert(self, batch: Batch) -> dict[str, Sifted]:
+        """Insert what is new; what of each table that is, received when it was, and what it is not."""
+        sifted = dict[str, Sifted]()
         for name, table in batch.items():
             if not table.num_rows:
                 continue
-            if name in schema.CONTENT and self._certainly_new(name, table, hashes):
-                fresh = table
-            else:
-                fresh = self._fresh(name, table, receipt, conflicts)
-            if fresh.num_rows:
-                stored[name] = self._insert_rows(name, fresh)
-                receipt.stored[name] = fresh.num_rows
+            sifted[name] = one = self._repeats.sift(name, table)
+            if one.fresh.num_rows:
+                sifted[name] = replace(one, fresh=self._insert_rows(name, one.fresh))
                 if name == "layouts":
-                    replace_views(self.con, set(fresh["decision_type"].to_pylist()))
-        if conflicts:
-            receipt.conflicts = len(conflicts)
-            conflicts = [(name, {"received_at": self.now(), **row}) for name, row in conflicts]
-            named = [(name, self._with_names(row)) for name, row in conflicts]
-            self._insert({"conflicts": conflict_table(named)}, Receipt(), {})
-        return stored, conflicts
+                    replace_views(self.con, set(one.fresh["decision_type"].to_pylist()))
+        return sifted
 
-    def _unknown(self, name: str, table: pa.Table) -> pa.Table:
-        """Without the rows that nearly every batch repeats and that are known to be stored."""
-        if name not in _RECURRING:
-            return table
-        keys = table[schema.KEYS[name][0]].to_pylist()
-        new = [index for index, key in enumerate(keys) if key not in self._known[name]]
-        return table.take(pa.array(new, pa.int64()))
-
-    def _certainly_new(self, name: str, incoming: pa.Table, hashes: dict[str, np.ndarray]) -> bool:
-        """Whether no key of `incoming` is stored or there twice; leaves their hashes in `hashes`."""
-        if name not in self._seen:
-            self._seen[name] = Seen(self.con, name, schema.KEYS[name])
-        perhaps, hashes[name] = self._seen[name].may_hold(incoming)
-        return not perhaps
-
-    def _fresh(
-        self,
-        name: str,
-        incoming: pa.Table,
-        receipt: Receipt,
-        conflicts: list[Conflict],
-    ) -> pa.Table:
-        """The rows of `incoming` whose key is neither stored nor earlier in the batch."""
-        keys = schema.KEYS[name]
-        content = name in schema.CONTENT
-        digests = incoming["digest"].to_pylist() if content else [None] * incoming.num_rows
-        columns = ", ".join((*keys, "digest") if content else keys)
-        rows = self.con.execute(
-            f"SELECT {columns} FROM {name} SEMI JOIN incoming USING ({', '.join(keys)})"
-        ).fetchall()
-        seen = {row[: len(keys)]: row[-1] if content else None for row in rows}
-        kept = []
-        for index, key in enumerate(zip(*(incoming[k].to_pylist() for k in keys), strict=True)):
-            if key not in seen:
-                seen[key] = digests[index]
-                kept.append(index)
-            elif seen[key] == digests[index]:
-                receipt.repeats += content
-            else:
-                conflicts.append((name, incoming.slice(index, 1).to_pylist()[0]))
-        if len(kept) == incoming.num_rows:
-            return incoming
-        return incoming.take(pa.array(kept, pa.int64()))
+    def _as_table(self, conflicts: Sequence[Conflict]) -> pa.Table:
+        return conflict_table([(name, self._with_names(row)) for name, row in conflicts])
 
     def _with_names(self, row: dict[str, Any]) -> dict[str, Any]:
         """A row of `decisions` with the names of its inputs; any other as it is."""

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import duckdb
 import pytest
@@ -96,6 +96,40 @@ def test_twice_is_once(store: Path) -> None:
     assert again == afresh
     assert (again.stored, again.repeats, again.conflicts) == ({}, 8, 0)
     assert content(store) == before
+
+
+def test_other_content_of_another_time_under_a_stored_key_is_a_conflict(writer: Writer) -> None:
+    first = decision_span(decision())
+    later = Span.FromString(first.SerializeToString())
+    later.end_time_unix_nano += 10**15
+    writer.write(fresh([first]))
+    assert writer.write(fresh([later])).conflicts == 1
+    assert writer.write(fresh([later, first])).repeats == 1
+
+
+class LosesTheAnswer:
+    """A connection that commits without a word of it."""
+
+    def __init__(self, con: duckdb.DuckDBPyConnection) -> None:
+        self._con = con
+
+    def execute(self, query: str, *parameters: Any) -> Any:
+        incoming = sys._getframe(1).f_locals.get("incoming")  # DuckDB reads it by its name
+        done = self._con.execute(query, *parameters)
+        del incoming
+        if query == "COMMIT":
+            raise duckdb.IOException("no answer")
+        return done
+
+
+def test_a_commit_whose_answer_was_lost_is_not_stored_again(store: Path, writer: Writer) -> None:
+    spans, con = mixed(), writer.con
+    writer.con = cast("duckdb.DuckDBPyConnection", LosesTheAnswer(con))
+    with pytest.raises(duckdb.IOException):
+        writer.write(fresh(spans))
+    writer.con = con
+    assert writer.write(fresh(spans)).repeats == 8
+    assert counts(store)["decisions"] == 4
 
 
 def test_twice_in_one_batch_is_once(store: Path, writer: Writer) -> None:
