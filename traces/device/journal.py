@@ -63,10 +63,10 @@ class Journal:
         ids: IdGenerator | None = None,
         checkpoint_every_s: float = EVERY_S,
     ) -> None:
-        from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+        from traces.device.ids import TimedIds
 
         self._spool, self._clock, self._envelope = spool, clock, envelope
-        self._ids = ids or RandomIdGenerator()
+        self._ids = ids or TimedIds(clock)
         self._every_ns = round(checkpoint_every_s * 10**9)
         self._templates = Templates(digested=chained)
         self._lock, self._writing = threading.RLock(), False

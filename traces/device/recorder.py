@@ -71,9 +71,11 @@ class Recorder:
         self._sdk: SdkSpans | None = None
         self._processors: list[SpanProcessor] = []
         if spool is None:
+            from traces.device.ids import TimedIds
             from traces.device.sdk import SdkSpans
 
-            self._sdk = SdkSpans(self.resource, exporter, processor)
+            ids = ids or TimedIds(self.clock)
+            self._sdk = SdkSpans(self.resource, ids, exporter, processor)
             return
         try:
             envelope = wire.envelope(self.resource.attributes)

@@ -8,6 +8,7 @@ from typing import Any
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
+from opentelemetry.sdk.trace.id_generator import IdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Link, SpanContext, SpanKind, Status, StatusCode, TraceFlags
 
@@ -25,10 +26,14 @@ class SdkSpans:
     """A tracer that samples nothing away and drops no attribute."""
 
     def __init__(
-        self, resource: Resource, exporter: SpanExporter | None, processor: SpanProcessor | None
+        self,
+        resource: Resource,
+        ids: IdGenerator,
+        exporter: SpanExporter | None,
+        processor: SpanProcessor | None,
     ) -> None:
         self._provider = TracerProvider(
-            resource=resource, sampler=ALWAYS_ON, span_limits=_NO_LIMITS
+            resource=resource, sampler=ALWAYS_ON, span_limits=_NO_LIMITS, id_generator=ids
         )
         if processor is None and exporter is not None:
             processor = BatchSpanProcessor(exporter)

@@ -22,9 +22,10 @@ from observability.fleet.world.sites import SHIFTS, Device, shift_at
 from observability.fleet.world.troubles import RELEASE, SILENT, of_kind
 from traces import ClockReading, Decision, GateVerdict, Outcome, Recommendation
 from traces.decision import Scalar
+from traces.device.ids import timed
 from traces.gates import disposition
 
-HEX = 48  # 32 of a trace id and 16 of a span id
+HEX = 36  # 20 of a trace id, which begins with the time, and 16 of a span id
 CHANCES = 7  # three for the person, three for the outcome, one for the span
 _SHORTEST_SPAN_NS = 900_000
 _SPAN_NS = 2_500_000
@@ -147,12 +148,12 @@ class Narrator:
         return context
 
     def _event(self, slot: int, at_ns: int, waited_ns: int, decision: Decision) -> Event:
-        chances, begin = self._day.chances[slot], slot * 2 * HEX
-        ids = self._day.ids[begin : begin + HEX]
+        chances = self._day.chances[slot]
+        trace_id, span_id = self._ids(2 * slot, at_ns)
         return Event(
             device_id=self._device_id,
-            trace_id=ids[:32],
-            span_id=ids[32:],
+            trace_id=trace_id,
+            span_id=span_id,
             started_at_ns=at_ns - _SHORTEST_SPAN_NS - int(_SPAN_NS * chances[6]) - waited_ns,
             decided_at_ns=at_ns,
             body=decision,
@@ -169,13 +170,12 @@ class Narrator:
         return None
 
     def _outcome(self, slot: int, event: Event, finding: Finding) -> Event:
-        begin = slot * 2 * HEX + HEX
-        ids = self._day.ids[begin : begin + HEX]
         at_ns = event.decided_at_ns + int(finding.after_s * 1e6) * 1000
+        trace_id, span_id = self._ids(2 * slot + 1, at_ns)
         return Event(
             device_id=self._device_id,
-            trace_id=ids[:32],
-            span_id=ids[32:],
+            trace_id=trace_id,
+            span_id=span_id,
             started_at_ns=at_ns,
             decided_at_ns=at_ns,
             body=Outcome(
@@ -187,6 +187,11 @@ class Narrator:
                 value=float(finding.needed),
             ),
         )
+
+    def _ids(self, place: int, at_ns: int) -> tuple[str, str]:
+        """The trace id, which begins with the time, and the span id of an event of the day."""
+        digits = self._day.ids[place * HEX : (place + 1) * HEX]
+        return f"{timed(at_ns, int(digits[:20], 16)):032x}", digits[20:]
 
     def _clock(self, at_ns: int) -> ClockReading:
         boot_ns, boot_id = next(boot for boot in self._boots if boot[0] <= at_ns)
