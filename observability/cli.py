@@ -55,6 +55,9 @@ def _serving(commands: argparse._SubParsersAction) -> None:
     serve = _command(commands, "serve", "pages, receiver and workers on one port")
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=int, default=8501)
+    collect = _command(commands, "collect", "the receiver alone")
+    collect.add_argument("--host", default="127.0.0.1")
+    collect.add_argument("--port", type=int, default=4318, help="default: 4318, as OTLP has it")
     replay = _command(
         commands, "replay", "a recorded data set as a fleet, through the real receiver"
     )

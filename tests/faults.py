@@ -110,7 +110,16 @@ def _request(stream) -> tuple[dict[str, str], bytes] | None:
     while line := stream.readline().strip():
         name, _, value = line.decode().partition(":")
         headers[name.lower()] = value.strip()
+    if headers.get("transfer-encoding") == "chunked":
+        return headers, b"".join(_chunks(stream))
     return headers, stream.read(int(headers.get("content-length", 0)))
+
+
+def _chunks(stream) -> Iterator[bytes]:
+    while size := int(stream.readline(), 16):
+        yield stream.read(size)
+        stream.readline()
+    stream.readline()
 
 
 def _do(
@@ -149,7 +158,7 @@ def _do(
 def _forward(proxy: Proxy, headers: dict[str, str], body: bytes) -> bytes:
     address = urlsplit(proxy.receiver)
     there = HTTPConnection(address.hostname or "", address.port, timeout=20)
-    kept = {name: headers[name] for name in ("content-type", "content-encoding")}
+    kept = {n: headers[n] for n in ("content-type", "content-encoding") if n in headers}
     there.request("POST", "/v1/traces", body, kept)
     response = there.getresponse()
     content = response.read()

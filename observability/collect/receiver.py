@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict
+from http import HTTPStatus
 from typing import Any
 
 from google.protobuf.json_format import MessageToJson
@@ -24,6 +25,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from observability.collect.address import is_loopback
 from observability.collect.batcher import Batcher, NotDurable, QueueFull
 from observability.collect.bodies import (
     Accepted,
@@ -37,17 +39,17 @@ from observability.collect.clock import sighting
 from observability.collect.decode import decode
 from observability.collect.limits import Limits
 from observability.collect.recorded import RECEIVED_AT, Recorded, recorded
-from observability.store.append import unpack
+from observability.store.append import APPEND_PATH, unpack
 from observability.store.write import Batch, Writer
 from traces.errors import InvalidPayload, StoreError
 from traces.otlp_json import decode_json
 
 TRACES_PATH = "/v1/traces"
 CLOCK_PATH = "/whence/clock"
+PATHS = (TRACES_PATH, APPEND_PATH, CLOCK_PATH)
 UNVERIFIED = "unverified"
 _log = logging.getLogger("whence.collect")
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
-_LOOPBACK_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 class _Refused(Exception):
@@ -73,58 +75,58 @@ class Receiver:
         self._limits = limits or Limits()
         self.refused: Counter[int] = Counter()
 
-    async def traces(self, request: Request) -> Response:
-        """Store the spans of an OTLP request."""
-        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    async def answer(self, path: str, request: Request) -> Response:
+        """Answer a request to one of PATHS, in OTLP's form whatever is wrong with it."""
+        handle = {TRACES_PATH: self._traces, APPEND_PATH: self._append, CLOCK_PATH: self._keep_time}
         try:
+            _check_method(request)
             _check_host(request)
-            if content_type not in (_PROTOBUF, _JSON):
-                raise _Refused(
-                    415, f"found content type {content_type!r}; expected {_PROTOBUF} or {_JSON}"
-                )
-            received = self._received(request)
-            began_ns = self._writer.clock.monotonic_ns()
-            body = await self._body(request, self._limits.body_bytes)
-            took_us = (self._writer.clock.monotonic_ns() - began_ns) // 1000
-            clock = sighting(request.headers, received.received_at, took_us)
-            whole = Body(body, received.received_at, clock, received.every_s)
-            accepted = await self._store(whole, content_type)
-            return _accepted(accepted, content_type)
+            return await handle[path](request)
         except _Refused as refusal:
-            return self._answer(refusal, content_type)
+            self.refused[refusal.status] += 1
+            _log.info("refused with %s: %s", refusal.status, refusal.message)
+            return _refusal(refusal, _content_type(request))
         except ClientDisconnect:
             return Response(status_code=499)
+        except asyncio.CancelledError:  # the server waits no longer for its last requests
+            return come_again(request, "a receiver that is being stopped")
 
-    async def append(self, request: Request) -> Response:
+    async def _traces(self, request: Request) -> Response:
+        """Store the spans of an OTLP request."""
+        content_type = _content_type(request)
+        if content_type not in (_PROTOBUF, _JSON):
+            raise _Refused(
+                415, f"found content type {content_type!r}; expected {_PROTOBUF} or {_JSON}"
+            )
+        received = self._received(request)
+        began_ns = self._writer.clock.monotonic_ns()
+        body = await self._body(request, self._limits.body_bytes)
+        took_us = (self._writer.clock.monotonic_ns() - began_ns) // 1000
+        clock = sighting(request.headers, received.received_at, took_us)
+        whole = Body(body, received.received_at, clock, received.every_s)
+        return _accepted(await self._store(whole, content_type), content_type)
+
+    async def _append(self, request: Request) -> Response:
         """Store rows that another process of this machine hands over, with the writer's token."""
+        self._check_token(request)
+        body = await self._body(request, self._limits.message_bytes)
         try:
-            _check_host(request)
-            self._check_token(request)
-            body = await self._body(request, self._limits.message_bytes)
             batch = await asyncio.to_thread(unpack, body, self._writer.now())
             receipt = await asyncio.wrap_future(
                 self._queued(self._batcher.submit, batch, len(body))
             )
-        except _Refused as refusal:
-            return self._answer(refusal, _JSON)
-        except ClientDisconnect:
-            return Response(status_code=499)
         except (InvalidPayload, NotDurable) as error:
-            status = 400 if isinstance(error, InvalidPayload) else 503
-            return self._answer(_Refused(status, str(error)), _JSON)
+            raise _Refused(400 if isinstance(error, InvalidPayload) else 503, str(error)) from error
         return Response(json.dumps(asdict(receipt)), media_type=_JSON)
 
-    async def keep_time(self, request: Request) -> Response:
+    async def _keep_time(self, request: Request) -> Response:
         """Let the store keep real or recorded time from now on."""
+        self._check_token(request)
+        kind = (await self._body(request, 64)).decode(errors="replace")
         try:
-            _check_host(request)
-            self._check_token(request)
-            kind = (await self._body(request, 64)).decode(errors="replace")
             await asyncio.to_thread(self._writer.keep_time, kind)
-        except _Refused as refusal:
-            return self._answer(refusal, _JSON)
         except StoreError as error:
-            return self._answer(_Refused(409, str(error)), _JSON)
+            raise _Refused(409, str(error)) from error
         return Response("{}", media_type=_JSON)
 
     async def _store(self, body: Body, content_type: str) -> Accepted:
@@ -135,7 +137,7 @@ class Receiver:
             if batch:
                 await asyncio.wrap_future(self._queued(self._batcher.submit, batch, len(body.data)))
         except NotDurable as error:
-            raise _Refused(503, str(error), retry_after=5) from error
+            raise _Refused(503, str(error), retry_after=2) from error
         except (InvalidPayload, TooManySpans) as error:
             raise _Refused(400 if isinstance(error, InvalidPayload) else 413, str(error)) from error
         return answer
@@ -188,15 +190,6 @@ class Receiver:
             expand.finish()
         return b"".join(parts)
 
-    def _answer(self, refusal: _Refused, content_type: str) -> Response:
-        self.refused[refusal.status] += 1
-        _log.info("refused with %s: %s", refusal.status, refusal.message)
-        status = Status(code=_GRPC_CODES.get(refusal.status, 2), message=refusal.message)
-        response = _response(status, content_type, refusal.status)
-        if refusal.retry_after is not None:
-            response.headers["Retry-After"] = str(refusal.retry_after)
-        return response
-
 
 class _Gunzip:
     """Decompresses a stream, of one or more gzip members, up to a number of bytes."""
@@ -230,12 +223,26 @@ class _Gunzip:
             raise _Refused(400, "found a gzip body that ends early")
 
 
+def come_again(request: Request, found: str) -> Response:
+    """The answer of a server that begins or ends: nothing was acknowledged, and it may be tried again."""
+    return _refusal(_Refused(503, f"found {found}", retry_after=1), _content_type(request))
+
+
+def _check_method(request: Request) -> None:
+    if request.method != "POST":
+        raise _Refused(405, f"found {request.method}; expected POST")
+
+
 def _check_host(request: Request) -> None:
     """Without credentials only this machine may write, whatever name a browser was led to."""
     host = request.headers.get("host", "")
     name = host if host.endswith("]") else host.rpartition(":")[0] or host
-    if name.lower() not in _LOOPBACK_HOSTS:
+    if not is_loopback(name.removeprefix("[").removesuffix("]")):
         raise _Refused(403, f"found host {host!r}; expected a loopback address")
+
+
+def _content_type(request: Request) -> str:
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def _accepted(accepted: Accepted, content_type: str) -> Response:
@@ -246,10 +253,20 @@ def _accepted(accepted: Accepted, content_type: str) -> Response:
     return _response(answer, content_type, 200)
 
 
+def _refusal(refusal: _Refused, content_type: str) -> Response:
+    status = Status(code=_GRPC_CODES.get(refusal.status, 2), message=refusal.message)
+    response = _response(status, content_type, refusal.status)
+    if refusal.status == HTTPStatus.METHOD_NOT_ALLOWED:
+        response.headers["Allow"] = "POST"
+    if refusal.retry_after is not None:
+        response.headers["Retry-After"] = str(refusal.retry_after)
+    return response
+
+
 def _response(message: Message, content_type: str, status: int) -> Response:
     if content_type == _PROTOBUF:
         return Response(message.SerializeToString(), status, media_type=_PROTOBUF)
     return Response(MessageToJson(message, indent=None), status, media_type=_JSON)
 
 
-_GRPC_CODES = {400: 3, 401: 16, 403: 7, 413: 8, 415: 3, 503: 14}
+_GRPC_CODES = {400: 3, 401: 16, 403: 7, 405: 12, 413: 8, 415: 3, 503: 14}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from starlette.requests import Request
@@ -12,9 +13,8 @@ from starlette.routing import Route
 
 from observability.collect.batcher import Batcher
 from observability.collect.limits import Limits
-from observability.collect.receiver import CLOCK_PATH, TRACES_PATH, Receiver
+from observability.collect.receiver import PATHS, Receiver, come_again
 from observability.collect.scan.warmth import begin_to_warm_up
-from observability.store.append import APPEND_PATH
 from observability.store.write import Writer
 from traces.device.clock import Clock
 
@@ -33,12 +33,11 @@ class Service:
         self._receiver: Receiver | None = None
 
     def routes(self) -> list[Route]:
-        """The routes, for any Starlette application whose lifespan is in `running`."""
-        return [
-            Route(TRACES_PATH, self._traces, methods=["POST"]),
-            Route(APPEND_PATH, self._append, methods=["POST"]),
-            Route(CLOCK_PATH, self._keep_time, methods=["POST"]),
-        ]
+        """The routes, for any Starlette application whose lifespan is in `running`.
+
+        They take every method, so that the receiver answers those that it does not allow too.
+        """
+        return [Route(path, partial(self._answer, path), methods=[]) for path in PATHS]
 
     @contextlib.contextmanager
     def running(self) -> Iterator[None]:
@@ -55,13 +54,7 @@ class Service:
             finally:
                 batcher.close()
 
-    async def _traces(self, request: Request) -> Response:
-        return await self._receiver.traces(request) if self._receiver else Response(status_code=503)
-
-    async def _append(self, request: Request) -> Response:
-        return await self._receiver.append(request) if self._receiver else Response(status_code=503)
-
-    async def _keep_time(self, request: Request) -> Response:
-        return (
-            await self._receiver.keep_time(request) if self._receiver else Response(status_code=503)
-        )
+    async def _answer(self, path: str, request: Request) -> Response:
+        if self._receiver is None:
+            return come_again(request, "a receiver that has not begun")
+        return await self._receiver.answer(path, request)

@@ -1,37 +1,65 @@
-"""A receiver of its own on a loopback port, in this process: what replay and tests send to."""
+"""A receiver of its own on a loopback port: what `whence collect`, replay and tests run."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
+from starlette.routing import Route
 
+from observability.collect.address import listen, url_of
 from observability.collect.limits import Limits
 from observability.collect.service import Service
 from traces.device.clock import Clock
 
+_KEEP_S = 75  # exporters send each 5 s by default: a connection must not end just then
+_LEAVE_S = 5  # at the end; who has not sent all of its request by then is asked to come again
+
 
 @contextlib.contextmanager
 def serving(
-    store: Path, clock: Clock | None = None, *, port: int = 0, limits: Limits | None = None
+    store: Path,
+    clock: Clock | None = None,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    limits: Limits | None = None,
 ) -> Iterator[str]:
-    """Receive on loopback until the block ends; yields the base URL. Port 0 takes a free one."""
-    with socket.create_server(("127.0.0.1", port)) as listener:
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    """Receive until the block ends, and commit what is queued then; yields the base URL.
+
+    Port 0 takes a free one. Raises WrongUse where it cannot listen, StoreError where it cannot write.
+    """
+    with listen(host, port) as listener:
+        url = url_of(host, listener.getsockname()[1])
         service = Service(store, url, clock=clock, limits=limits)
-        with service.running():
-            app = Starlette(routes=service.routes())
-            config = uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False)
-            server = uvicorn.Server(config)
-            thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
-            thread.start()
-            try:
-                yield url
-            finally:
-                server.should_exit = True
-                thread.join()
+        with service.running(), answering(listener, service.routes()):
+            yield url
+
+
+@contextlib.contextmanager
+def answering(listener: socket.socket, routes: Sequence[Route]) -> Iterator[None]:
+    """Answer requests on a thread of its own; at the end those that wait, and no others."""
+    config = uvicorn.Config(
+        Starlette(routes=routes),
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=_KEEP_S,
+        timeout_graceful_shutdown=_LEAVE_S,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()

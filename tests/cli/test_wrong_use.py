@@ -75,6 +75,9 @@ def refused(said: Any) -> str:
         (["serve", "--store", "{store}", "--port", "99999"], "port 99999, which cannot be had"),
         (["serve", "--store", "{store}", "--port", "-1"], "port -1, which cannot be had"),
         (["serve", "--store", "{store}", "--port", "http"], "invalid int value"),
+        (["collect", "--store", "{tmp}", "--port", "0"], "with other content"),
+        (["collect", "--store", "{store}", "--host", "192.0.2.1"], "a loopback address"),
+        (["collect", "--store", "{store}", "--port", "99999"], "port 99999, which cannot be had"),
         (["no-such-command"], "invalid choice"),
         ([], "required: COMMAND"),
         (["sql"], "required: QUERY"),
@@ -100,18 +103,22 @@ def test_one_line_says_what_was_found_and_expected(
     ]
 
 
-def test_a_port_in_use_is_named(whence: Any, store: Path) -> None:
+@pytest.mark.parametrize("command", ["serve", "collect"])
+def test_a_port_in_use_is_named(whence: Any, store: Path, command: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        line = refused(whence("serve", "--store", store, "--port", str(port)))
+        line = refused(whence(command, "--store", store, "--port", str(port)))
     assert f"port {port}, which cannot be had: " in line
     assert "expected a free port; hint: --port" in line
 
 
-def test_a_store_that_is_being_served_is_not_served_twice(whence: Any, store: Path) -> None:
+@pytest.mark.parametrize("command", ["serve", "collect"])
+def test_a_store_that_is_being_served_is_not_served_twice(
+    whence: Any, store: Path, command: str
+) -> None:
     with serving(store):
         assert "in use by another process" in refused(
-            whence("serve", "--store", store, "--port", "0")
+            whence(command, "--store", store, "--port", "0")
         )
 
 

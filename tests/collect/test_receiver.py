@@ -21,8 +21,10 @@ import pytest
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
+from observability.collect.address import listen, url_of
 from observability.collect.limits import Limits
-from observability.collect.serving import serving
+from observability.collect.service import Service
+from observability.collect.serving import answering, serving
 from tests.spans import (
     JSON,
     PROTOBUF,
@@ -143,16 +145,31 @@ def shared(_made_once: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     assert counts(store) == {}
 
 
-@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1", "[::1]:4318", "[::1]"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "LOCALHOST:80", "127.0.0.2:80", "[::1]:4318", "[::1]"]
+)
 def test_every_name_of_this_machine_is_let_in(shared: str, host: str) -> None:
     assert post(shared, b"{}", JSON, Host=host).status == 200
 
 
+@pytest.mark.parametrize("content_type", [JSON, PROTOBUF])
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "OPTIONS"])
-def test_only_post_is_allowed(shared: str, method: str) -> None:
-    answer = post(shared, b"", JSON, method=method)
+def test_only_post_is_allowed(shared: str, method: str, content_type: str) -> None:
+    answer = post(shared, b"", content_type, method=method)
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
+    assert message(answer) == f"found {method}; expected POST"
     assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("content_type", [JSON, PROTOBUF])
+def test_before_it_has_begun_a_sender_is_asked_to_come_again(
+    tmp_path: Path, content_type: str
+) -> None:
+    service = Service(tmp_path / "fleet", "http://127.0.0.1:1")
+    with listen("127.0.0.1", 0) as listener, answering(listener, service.routes()):
+        answer = post(url_of(*listener.getsockname()), b"", content_type)
+    assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert message(answer) == "found a receiver that has not begun"
 
 
 def test_more_spans_than_allowed_are_refused_readable_or_not(shared: str) -> None:
@@ -285,7 +302,7 @@ def test_nothing_is_acknowledged_while_the_disk_fails_and_everything_afterwards(
     monkeypatch.setattr(os, "fsync", full)
     sent = [body() for _ in range(4)]
     answers = together(url, sent)
-    assert {(answer.status, answer.headers["retry-after"]) for answer in answers} == {(503, "5")}
+    assert {(answer.status, answer.headers["retry-after"]) for answer in answers} == {(503, "2")}
     assert "No space left" in message(answers[0])
     monkeypatch.undo()
     assert counts(store) == {}

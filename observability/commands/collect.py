@@ -1,0 +1,23 @@
+"""`whence collect`: the receiver alone, without pages."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import threading
+from pathlib import Path
+
+from observability.collect.receiver import TRACES_PATH
+from observability.collect.serving import serving
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Receive until SIGTERM or Ctrl-C, then commit what is queued. Raises WrongUse or StoreError."""
+    store = Path(arguments.store).resolve()
+    stopped = threading.Event()
+    with serving(store, host=arguments.host, port=arguments.port) as url:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: stopped.set())
+        print(f"Whence collects into {store}\n  receiver  {url}{TRACES_PATH}", flush=True)
+        stopped.wait()
+    return 0
