@@ -25,7 +25,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m observability.fleet.demo $(DEMO)/fleet --port $(PORT)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
