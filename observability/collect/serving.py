@@ -6,19 +6,19 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
 
 from observability.collect.limits import Limits
 from observability.collect.service import Service
+from observability.store.location import Store
 from traces.device.clock import Clock
 
 
 @contextlib.contextmanager
 def serving(
-    store: Path, clock: Clock | None = None, *, port: int = 0, limits: Limits | None = None
+    store: Store, clock: Clock | None = None, *, port: int = 0, limits: Limits | None = None
 ) -> Iterator[str]:
     """Receive on loopback until the block ends; yields the base URL. Port 0 takes a free one."""
     with socket.create_server(("127.0.0.1", port)) as listener:

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import observability
+from observability.store.location import Location
 from observability.store.write import Writer
 from traces.errors import WrongUse
 
@@ -24,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
             "an installed package without app.py", "a checkout", "run `whence serve` from a clone"
         )
     _check_address(arguments.host, arguments.port)
-    store = Path(arguments.store).resolve()
+    store: Location = arguments.store
     Writer(store).close()
     url = f"http://{arguments.host}:{arguments.port}"
     print(f"Whence serves {store}\n  pages     {url}\n  receiver  {url}/v1/traces", flush=True)
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     }
     flags = [f"--{name}={value}" for name, value in options.items()]
     command = [sys.executable, "-m", "streamlit", "run", str(app), *flags]
-    environment = {**os.environ, "WHENCE_STORE": str(store), "WHENCE_URL": url}
+    environment = {**os.environ, **store.environment(), "WHENCE_URL": url}
     os.chdir(app.parent)
     os.execve(command[0], command, environment)  # noqa: S606
 
