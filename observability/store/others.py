@@ -6,6 +6,8 @@ is read.
 
 from __future__ import annotations
 
+import contextlib
+
 import duckdb
 import pyarrow as pa
 
@@ -50,10 +52,11 @@ class Others:
         self._own = {number for number in self._own if number > self._known}
 
     def committed(self) -> None:
-        """This connection has just committed, and knows what."""
-        row = self._con.execute(f"FROM {lake.ALIAS}.last_committed_snapshot()").fetchone()
-        if row and row[0] is not None:
-            self._own.add(row[0])
+        """This connection has committed, and what is known here. Not told so, it is taken in like others'."""
+        with contextlib.suppress(duckdb.Error):
+            row = self._con.execute(f"FROM {lake.ALIAS}.last_committed_snapshot()").fetchone()
+            if row and row[0] is not None:
+                self._own.add(row[0])
 
     def _spans(self) -> list[tuple[int, int]]:
         """From and to, both included, of the numbers between which no own one lies."""

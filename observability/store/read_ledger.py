@@ -89,7 +89,7 @@ def open_books(con: duckdb.DuckDBPyConnection) -> Books:
 
 def go_on(books: Books, events: pa.Table, spans: pa.Table) -> None:
     """Enter newer rows of `chain_events`; `spans` has device_id, name and rest of the newer spans."""
-    with duckdb.connect() as con:
+    with duckdb.connect(config={"threads": 1}) as con:
         con.register("chain_events", events)
         con.register("chain_ranges", events)
         con.register("spans", spans)
@@ -140,6 +140,8 @@ def strangers(
 def _read_keys(con: duckdb.DuckDBPyConnection, books: Books) -> None:
     for device_id, chain_id, seq, key_id, _ in con.execute(_KEYS).fetchall():
         before = books.keys.get(device_id, Keys())
+        if before.current == key_id:
+            continue
         retired = {**before.retired, before.current: (chain_id, seq)} if before.current else {}
         books.keys[device_id] = Keys(key_id, retired)
         books.owners.setdefault(key_id, device_id)

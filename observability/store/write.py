@@ -97,6 +97,8 @@ class Writer:
                 self._seen[name].add(new)
             for name in _RECURRING & batch.keys():
                 self._known[name].update(batch[name][schema.KEYS[name][0]].to_pylist())
+            if self._others:
+                self._others.committed()
             return receipt
 
     def keep_time(self, kind: str) -> None:
@@ -150,8 +152,6 @@ class Writer:
                 with contextlib.suppress(duckdb.Error):
                     self.con.execute("ROLLBACK")
                 raise
-            if self._others:
-                self._others.committed()
 
     def _catch_up(self) -> None:
         """Take in what other writers stored before this transaction began."""
@@ -163,6 +163,9 @@ class Writer:
             events = others.rows("chain_events", "*")
             rows = {name: others.rows(name, ", ".join(schema.KEYS[name])) for name in self._seen}
         except Forgotten:
+            self.con.execute("ROLLBACK")  # it is spoilt; nothing was written in it
+            self.con.execute("BEGIN")
+            others.look()
             self._seen.clear()
             self.chains = Ledger(self.con)
         else:
