@@ -50,6 +50,15 @@ class Locks(Protocol):
         ...
 
 
+def in_use(store: object) -> StoreInUse:
+    """The error that says so."""
+    return StoreInUse(
+        f"{store} in use by another process that writes",
+        "to be the only writer",
+        "it is being served: send to it with --endpoint, or stop it",
+    )
+
+
 def locks_of(store: Location) -> Locks:
     """The locks of a store. Raises StoreInUse where it has one writing process, which is another."""
     return PostgresLocks(store.postgres) if store.postgres else FolderLock(store.local)
@@ -83,11 +92,7 @@ class FolderLock:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._file.close()
-            raise StoreInUse(
-                f"{folder} in use by another process that writes",
-                "to be the only writer",
-                "it is being served: send to it with --endpoint, or stop it",
-            ) from error
+            raise in_use(folder) from error
 
     def held(self, numbers: Iterable[int]) -> contextlib.AbstractContextManager[None]:  # noqa: ARG002
         """Nothing to wait for."""

@@ -22,7 +22,7 @@ from observability.store import address, lake, schema
 from observability.store.durable import TableFiles, fsync
 from observability.store.ledger import Ledger
 from observability.store.location import Location, Store, location_of
-from observability.store.locks import COMMON, Locks, buckets, locks_of
+from observability.store.locks import COMMON, Locks, buckets, in_use, locks_of
 from observability.store.opening import open_to_write
 from observability.store.others import Forgotten, Others
 from observability.store.refused import Conflict, conflict_table
@@ -62,14 +62,17 @@ class Writer:
         self._known: dict[str, set[str]] = {name: set() for name in _RECURRING}
         self._seen: dict[str, Seen] = {}
         self._locks = _claimed(self.store)
+        self._alone = contextlib.ExitStack()
         try:
             kind = "recorded" if isinstance(clock, RecordedClock) else "system"
             with self._locks.held({COMMON}):
                 self.con = open_to_write(self.store, kind)
+            self._keep_alone(lake.clock_kind(self.con))
             self._others = Others(self.con) if self.store.postgres else None
             self.chains = Ledger(self.con)
             self.clock = clock or self._own_clock()
         except BaseException:
+            self._alone.close()
             self._locks.close()
             raise
 
@@ -111,6 +114,7 @@ class Writer:
                 raise StoreError(
                     f"{held} decisions of real time", "an empty store for recorded time"
                 )
+            self._keep_alone(kind)
             folders = self._files.folders("meta", ())
             with self._transaction({COMMON}):
                 self.con.execute("UPDATE meta SET value = ? WHERE key = 'clock'", [kind])
@@ -130,6 +134,7 @@ class Writer:
         with self._guard:
             address.withdraw(self.store.local)
             self.con.close()
+            self._alone.close()
             self._locks.close()
 
     def __enter__(self) -> Writer:
@@ -137,6 +142,12 @@ class Writer:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _keep_alone(self, clock: str) -> None:
+        """Recorded time is one writer's clock: no other may write meanwhile. Raises StoreInUse."""
+        self._alone.close()
+        if clock == "recorded" and not self._alone.enter_context(self.lease("recorded time")):
+            raise in_use(self.store)
 
     @contextlib.contextmanager
     def _transaction(self, held: Iterable[int]) -> Iterator[None]:

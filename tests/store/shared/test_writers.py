@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import random
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from observability.collect.serving import serving
 from observability.store.append import append
 from observability.store.location import Location, Store, location_of
+from observability.store.locks import StoreInUse
 from observability.store.write import Receipt, Writer
 from tests.chains import Chain, key
 from tests.spans import batch, counts, decision, decision_span, outcome_span, rows
+from traces.device import RecordedClock
 
 ACCOUNTS = (
     "FROM chain_gaps SELECT * EXCLUDE since ORDER BY ALL",
@@ -115,6 +120,18 @@ def test_one_at_a_time_has_a_lease(lake: Location, store: Path) -> None:
             assert theirs
     with Writer(store) as alone, alone.lease("maintenance") as mine:
         assert mine
+
+
+def test_recorded_time_has_one_writer_to_whom_others_hand_their_rows(lake: Location) -> None:
+    start_ns = 1_700_000_000 * 10**9
+    with serving(lake, RecordedClock(start_ns)):
+        with pytest.raises(StoreInUse, match="--endpoint"):
+            Writer(lake)
+        append(lake, batch(decision_span()))
+    at = datetime.fromtimestamp(start_ns / 1e9, UTC)
+    assert rows(lake, "SELECT received_at FROM decisions") == [(at,)]
+    with Writer(lake) as later:
+        assert later.now() == at
 
 
 def test_the_files_may_lie_in_a_folder_that_all_machines_share(
