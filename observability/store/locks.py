@@ -125,7 +125,7 @@ class PostgresLocks:
         """In ascending order, so that no two writers wait for each other."""
         with contextlib.ExitStack() as stack:
             with self._told():
-                if self._con is None:
+                if self._con is None or self._con.closed:
                     self._con = connected(self._conninfo)
                 stack.enter_context(self._con.transaction())
                 self._con.execute(

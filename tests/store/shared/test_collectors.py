@@ -79,13 +79,21 @@ class Device:
 
     def send(self, requests: int) -> None:
         for _ in range(requests):
-            spans = self.chain.run(3)
-            if self.chance.random() < 0.3:
-                self.chain.checkpoint()
-                spans = [*spans, self.chain.sent[-1]]
-            body = protobuf_body(group(spans, self.name))
-            self.deliver(body)
-            self.acknowledged.append(body)
+            self.send_one()
+
+    def send_until(self, over: threading.Event) -> None:
+        while not over.is_set():
+            self.send_one()
+        self.send_one()
+
+    def send_one(self) -> None:
+        spans = self.chain.run(3)
+        if self.chance.random() < 0.3:
+            self.chain.checkpoint()
+            spans = [*spans, self.chain.sent[-1]]
+        body = protobuf_body(group(spans, self.name))
+        self.deliver(body)
+        self.acknowledged.append(body)
 
     def deliver(self, body: bytes) -> None:
         deadline = time.monotonic() + 60
@@ -105,10 +113,6 @@ def at_once(*threads: threading.Thread) -> None:
         each.join()
 
 
-def sending(devices: list[Device], requests: int) -> list[threading.Thread]:
-    return [threading.Thread(target=each.send, args=(requests,)) for each in devices]
-
-
 def check(lake: Location, devices: list[Device]) -> None:
     """All of theirs is there once, and every chain is whole and verified to its last checkpoint."""
     for each in devices:
@@ -123,7 +127,7 @@ def check(lake: Location, devices: list[Device]) -> None:
 
 def test_each_decision_is_stored_once_and_chains_account_right(fleet: Fleet) -> None:
     devices = [Device(f"once-{number}", fleet.urls) for number in range(4)]
-    at_once(*sending(devices, 5))
+    at_once(*(threading.Thread(target=each.send, args=(5,)) for each in devices))
     check(fleet.lake, devices)
     bodies = [body for each in devices for body in each.acknowledged]
     statuses = list[int]()
@@ -144,6 +148,7 @@ def test_what_is_acknowledged_survives_a_failure_and_service_resumes(
     fleet: Fleet, postgres: Postgres, s3_door: Door, failing: str
 ) -> None:
     devices = [Device(f"{failing}-{number}", fleet.urls) for number in range(3)]
+    over = threading.Event()
 
     def fail() -> None:
         for _ in range(2):
@@ -151,7 +156,9 @@ def test_what_is_acknowledged_survives_a_failure_and_service_resumes(
             (postgres.stop if failing == "PostgreSQL" else s3_door.shut)()
             time.sleep(1.0)
             (postgres.start if failing == "PostgreSQL" else s3_door.open)()
+        over.set()
 
-    at_once(*sending(devices, 12), threading.Thread(target=fail))
+    threads = [threading.Thread(target=each.send_until, args=(over,)) for each in devices]
+    at_once(*threads, threading.Thread(target=fail))
     assert {status for each in devices for status in each.answers} == {200, 503}
     check(fleet.lake, devices)
