@@ -8,7 +8,7 @@ from typing import Literal
 import duckdb
 
 from observability.store import lake, schema
-from observability.store.durable import fsync_below
+from observability.store.durable import fsync, fsync_below
 from observability.store.location import Location
 from observability.store.postgres import refuse_unsafe
 from traces.errors import StoreError, first_line
@@ -51,6 +51,8 @@ def _prepare(con: duckdb.DuckDBPyConnection, store: Location, clock: str) -> Non
         schema.create_tables(con, clock)
         if not store.in_s3:
             fsync_below(Path(store.data))
+            fsync(Path(store.files))
+            fsync(Path(store.files).parent)
     schema.migrate(con, store)
     if clock == "recorded" and lake.clock_kind(con) != "recorded":
         raise StoreError(

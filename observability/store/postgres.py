@@ -8,12 +8,12 @@ from traces.errors import StoreError, first_line
 
 _SETTINGS = """
 SET lock_timeout = '30s';
-SET idle_in_transaction_session_timeout = 0;
+SET idle_in_transaction_session_timeout = '2min';
 SET tcp_keepalives_idle = 10;
 SET tcp_keepalives_interval = 5;
 SET tcp_keepalives_count = 3
 """
-"""So that the server lets go of the locks of a machine that is gone, within half a minute."""
+"""So that the server lets go of the locks of a machine that is gone, and of a process that stands still."""
 
 
 def connected(conninfo: str) -> Any:

@@ -68,8 +68,9 @@ class Writer:
             with self._locks.held({COMMON}):
                 self.con = open_to_write(self.store, kind)
             self._keep_alone(lake.clock_kind(self.con))
-            self._others = Others(self.con) if self.store.postgres else None
-            self.chains = Ledger(self.con)
+            with lake.reading(self.con):  # of one and the same commit
+                self._others = Others(self.con) if self.store.postgres else None
+                self.chains = Ledger(self.con)
             self.clock = clock or self._own_clock()
         except BaseException:
             self._alone.close()
