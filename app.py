@@ -1,6 +1,6 @@
 """The app: pages, the OTLP receiver and its workers, in one process on one port. No logic.
 
-`whence serve` runs it; WHENCE_STORE and WHENCE_URL say what it serves and where.
+`whence serve` runs it; WHENCE_STORE, WHENCE_FILES and WHENCE_URL say what it serves and where.
 """
 
 import asyncio
@@ -12,11 +12,9 @@ from pathlib import Path
 import streamlit as st
 
 from observability.collect.service import Service
+from observability.store.location import location_here
 
-service = Service(
-    Path(os.environ.get("WHENCE_STORE", "fleet")),
-    os.environ.get("WHENCE_URL", "http://127.0.0.1:8501"),
-)
+service = Service(location_here(), os.environ.get("WHENCE_URL", "http://127.0.0.1:8501"))
 
 
 @contextlib.asynccontextmanager

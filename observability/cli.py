@@ -20,6 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return on_the_device(given[1:])
     try:
         parsed = _parser().parse_args(given)
+        _locate(parsed)
         module = importlib.import_module(f"observability.commands.{parsed.module}")
         return module.run(parsed)
     except WhenceError as error:
@@ -30,6 +31,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
+
+
+def _locate(parsed: argparse.Namespace) -> None:
+    """Let `store` say where the store is, as --store and --files do together. Raises WrongUse."""
+    if "store" in parsed:
+        from observability.store.location import location_of
+
+        parsed.store = location_of(parsed.store, parsed.store_files)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -141,11 +150,18 @@ def _common(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--store",
         default=argparse.SUPPRESS,
-        metavar="DIR",
-        help="default: $WHENCE_STORE, else ./fleet",
+        metavar="STORE",
+        help="a folder, or 'ducklake:postgres:...'; default: $WHENCE_STORE, else ./fleet",
+    )
+    parser.add_argument(
+        "--files",
+        dest="store_files",
+        default=argparse.SUPPRESS,
+        metavar="URL",
+        help="s3://bucket/prefix or a folder, with PostgreSQL; default: $WHENCE_FILES",
     )
     parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
-    parser.set_defaults(store=default, json=False)
+    parser.set_defaults(store=default, store_files=os.environ.get("WHENCE_FILES"), json=False)
 
 
 if __name__ == "__main__":

@@ -5,11 +5,9 @@ A cached result is keyed by the commit it was read at, so it is never stale, onl
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
@@ -32,6 +30,7 @@ from observability.store import (
     read_health,
     read_surroundings,
 )
+from observability.store.location import Location, location_here
 from observability.store.read import Freshness, Window
 from observability.store.read_chains import Chains, Place
 from observability.store.read_decisions import Filters, Matching
@@ -46,9 +45,9 @@ _FORGET = "10m"
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """A store as it was after one commit; `store` is an absolute path."""
+    """A store as it was after one commit."""
 
-    store: str
+    store: Location
     snapshot: int
 
 
@@ -75,77 +74,73 @@ class Story:
 
 def current() -> Freshness:
     """How current the store is. Raises StoreError where there is no store."""
-    return _freshness(_commit(_store()))
+    return _freshness(_commit(location_here()))
 
 
 def fleet_over(window: Window) -> Fleet:
     """The fleet over a window."""
-    return _fleet(_commit(_store()), window)
+    return _fleet(_commit(location_here()), window)
 
 
 def matching(filters: Filters) -> Matching:
     """The decisions that match."""
-    return _matching(_commit(_store()), filters)
+    return _matching(_commit(location_here()), filters)
 
 
 def choices() -> Mapping[str, tuple[str, ...]]:
     """The values that each filter can take."""
-    return _choices(_commit(_store()))
+    return _choices(_commit(location_here()))
 
 
 def decided_types() -> tuple[DecidedType, ...]:
     """The decision types of the store, over all time."""
-    return _decided_types(_commit(_store()))
+    return _decided_types(_commit(location_here()))
 
 
 def drift_over(
     window: Window, decided: DecidedType, model: str | None
 ) -> tuple[drift.Drift, tuple[Moved, ...]]:
     """How far a decision type's inputs lie from their baseline, and what of it moved most."""
-    return _drift(_commit(_store()), window, decided.decision_type, model)
+    return _drift(_commit(location_here()), window, decided.decision_type, model)
 
 
 def device(device_id: str, window: Window) -> Known | None:
     """A device as ever seen; None where it never decided."""
-    return _device(_commit(_store()), device_id, window)
+    return _device(_commit(location_here()), device_id, window)
 
 
 def course(device_id: str, decision_type: str, window: Window) -> Course | None:
     """A device's decisions of one type over a window; None where there are none."""
-    return _course(_commit(_store()), device_id, decision_type, window)
+    return _course(_commit(location_here()), device_id, decision_type, window)
 
 
 def chains_of(device_id: str) -> tuple[Chains, str | None]:
     """A device's chains, and how its key came to be trusted."""
-    return _chains_of(_commit(_store()), device_id)
+    return _chains_of(_commit(location_here()), device_id)
 
 
 def health(window: Window) -> Health:
     """How what is shown arrived, over a window of receipts."""
-    return _health(_commit(_store()), window)
+    return _health(_commit(location_here()), window)
 
 
 def story(decision_id: str) -> Story | None:
     """Why a device did what it did, and what lies around it; None where it is not stored."""
-    return _story(_commit(_store()), decision_id)
-
-
-def _store() -> str:
-    return str(Path(os.environ.get("WHENCE_STORE") or "fleet").resolve())
+    return _story(_commit(location_here()), decision_id)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _connection(store: str) -> duckdb.DuckDBPyConnection:
+def _connection(store: Location) -> duckdb.DuckDBPyConnection:
     return lake.connect(store)
 
 
-def _cursor(store: str) -> duckdb.DuckDBPyConnection:
+def _cursor(store: Location) -> duckdb.DuckDBPyConnection:
     """A cursor of its own: threads that share one connection disturb each other."""
     return lake.cursor(_connection(store))
 
 
 @st.cache_data(ttl=1, max_entries=4, show_spinner=False)
-def _commit(store: str) -> Commit:
+def _commit(store: Location) -> Commit:
     return Commit(store, lake.snapshot_id(_cursor(store)))
 
 
@@ -181,7 +176,7 @@ def _drift(
     decided = next(d for d in _decided_types(commit) if d.decision_type == decision_type)
     width = drift.width_for(decided.within(window), decided.devices)
     with lake.reading(_cursor(commit.store)) as con:
-        known = baseline.reference_of(con, Path(commit.store), decided, model)
+        known = baseline.reference_of(con, commit.store, decided, model)
         usual = (
             _first_days(commit.store, decision_type, baseline.first_days(decided), width)
             if known is None
@@ -192,13 +187,13 @@ def _drift(
 
 
 @st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
-def _reference(store: str, model: RegisteredModel, width: timedelta) -> Baseline:
+def _reference(store: Location, model: RegisteredModel, width: timedelta) -> Baseline:
     """Frozen: no commit changes a reference."""
     return baseline.from_reference(_cursor(store), model, width)
 
 
 @st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
-def _first_days(store: str, decision_type: str, window: Window, width: timedelta) -> Baseline:
+def _first_days(store: Location, decision_type: str, window: Window, width: timedelta) -> Baseline:
     """Frozen until forgotten: what of these days arrives late counts then."""
     return baseline.from_first_days(_cursor(store), decision_type, window, width)
 
@@ -226,13 +221,13 @@ def _chains_of(commit: Commit, device_id: str) -> tuple[Chains, str | None]:
 @st.cache_data(ttl=_FORGET, max_entries=16, show_spinner=False)
 def _health(commit: Commit, window: Window) -> Health:
     with lake.reading(_cursor(commit.store)) as con:
-        return read_health.health(con, Path(commit.store), window)
+        return read_health.health(con, commit.store, window)
 
 
 @st.cache_data(ttl=_FORGET, max_entries=128, show_spinner=False)
 def _story(commit: Commit, decision_id: str) -> Story | None:
     with lake.reading(_cursor(commit.store)) as con:
-        explained = explain(con, Path(commit.store), decision_id)
+        explained = explain(con, commit.store, decision_id)
         if explained is None:
             return None
         stored = explained.stored

@@ -8,7 +8,6 @@ import itertools
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from observability.collect.decode import Decoded, decode
 from observability.store import lake
+from observability.store.location import Store
 from traces import Decision, ModelVersion, Outcome, Review
 from traces.codec import encode_decision
 from traces.codec_later import encode_outcome, encode_review
@@ -137,17 +137,17 @@ def post(
         connection.close()
 
 
-def rows(store: Path, query: str) -> list[tuple[Any, ...]]:
+def rows(store: Store, query: str) -> list[tuple[Any, ...]]:
     """What a reader beside the writer gets; the connection stays open for the next question."""
     return _reading(store).sql(query).fetchall()
 
 
 @functools.lru_cache(maxsize=1)
-def _reading(store: Path) -> duckdb.DuckDBPyConnection:
+def _reading(store: Store) -> duckdb.DuckDBPyConnection:
     return lake.connect(store)
 
 
-def counts(store: Path) -> dict[str, int]:
+def counts(store: Store) -> dict[str, int]:
     """Rows of each table that is not empty, but for meta."""
     tables = (
         "decisions",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,6 +14,7 @@ from observability.collect.batcher import Batcher
 from observability.collect.limits import Limits
 from observability.collect.receiver import PATHS, Receiver, come_again
 from observability.collect.scan.warmth import begin_to_warm_up
+from observability.store.location import Store
 from observability.store.write import Writer
 from traces.device.clock import Clock
 
@@ -26,7 +26,7 @@ class Service:
     """
 
     def __init__(
-        self, store: Path, url: str, *, clock: Clock | None = None, limits: Limits | None = None
+        self, store: Store, url: str, *, clock: Clock | None = None, limits: Limits | None = None
     ) -> None:
         self._store, self._url, self._clock = store, url, clock
         self._limits = limits or Limits()

@@ -6,7 +6,6 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -15,6 +14,7 @@ from starlette.routing import Route
 from observability.collect.address import listen, url_of
 from observability.collect.limits import Limits
 from observability.collect.service import Service
+from observability.store.location import Store
 from traces.device.clock import Clock
 
 _KEEP_S = 75  # exporters send each 5 s by default: a connection must not end just then
@@ -23,7 +23,7 @@ _LEAVE_S = 5  # at the end; who has not sent all of its request by then is asked
 
 @contextlib.contextmanager
 def serving(
-    store: Path,
+    store: Store,
     clock: Clock | None = None,
     *,
     host: str = "127.0.0.1",

@@ -5,15 +5,15 @@ from __future__ import annotations
 import argparse
 import signal
 import threading
-from pathlib import Path
 
 from observability.collect.receiver import TRACES_PATH
 from observability.collect.serving import serving
+from observability.store.location import Location
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Receive until SIGTERM or Ctrl-C, then commit what is queued. Raises WrongUse or StoreError."""
-    store = Path(arguments.store).resolve()
+    store: Location = arguments.store
     stopped = threading.Event()
     with serving(store, host=arguments.host, port=arguments.port) as url:
         for number in (signal.SIGINT, signal.SIGTERM):

@@ -8,7 +8,6 @@ import math
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import observability
 from observability.explain.explain import explain
@@ -23,7 +22,7 @@ SHOWN = 10
 def run(arguments: argparse.Namespace) -> int:
     """Print the explanation of one decision. Raises WrongUse where no such decision is stored."""
     with observability.connect(arguments.store) as con:
-        explanation = explain(con, Path(arguments.store), arguments.id)
+        explanation = explain(con, arguments.store, arguments.id)
     if explanation is None:
         raise WrongUse(
             f"no decision {arguments.id} in {arguments.store}",

@@ -12,6 +12,7 @@ from tqdm import tqdm
 from observability.collect.decode import decode
 from observability.collect.receiver import UNVERIFIED
 from observability.store.append import append
+from observability.store.location import Location
 from traces.errors import TraceFileError
 from traces.files import read_trace_file
 from traces.otlp import SpanGroup
@@ -25,7 +26,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     Raises TraceFileError, with nothing of that line or later stored, and StoreError.
     """
-    store = Path(arguments.store)
+    store: Location = arguments.store
     total: Counter[str] = Counter()
     for name in arguments.files:
         path = Path(name)
@@ -51,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
 _TOLD = ("decisions", "outcomes", "reviews", "spans")
 
 
-def _store(store: Path, groups: list[SpanGroup]) -> Counter[str]:
+def _store(store: Location, groups: list[SpanGroup]) -> Counter[str]:
     decoded = decode(groups, origin="import", identity=UNVERIFIED)
     receipt = append(store, decoded.batch())
     return Counter(

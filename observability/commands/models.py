@@ -13,6 +13,7 @@ import observability
 from observability.models import registry
 from observability.models.features import Feature, read_features
 from observability.models.registry import RegisteredModel
+from observability.store.location import Location
 from traces.errors import WrongUse
 
 
@@ -38,7 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _add(arguments: argparse.Namespace) -> RegisteredModel:
     features = read_features(Path(arguments.features)) if arguments.features else ()
     return registry.add(
-        Path(arguments.store),
+        arguments.store,
         Path(arguments.file),
         name=arguments.name,
         version=arguments.version,
@@ -58,9 +59,9 @@ def _show(arguments: argparse.Namespace) -> Sequence[RegisteredModel]:
     return models
 
 
-def _registered(store: str, **asked: str | None) -> Sequence[RegisteredModel]:
+def _registered(store: Location, **asked: str | None) -> Sequence[RegisteredModel]:
     with observability.connect(store) as con:
-        return registry.registered(con, Path(store), **asked)
+        return registry.registered(con, store, **asked)
 
 
 def _table(models: Sequence[RegisteredModel]) -> str:

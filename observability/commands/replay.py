@@ -10,11 +10,12 @@ from pathlib import Path
 
 from observability.fleet.replay import Replayed, replay
 from observability.fleet.spec import load
+from observability.store.location import Location
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Replay a spec and print what happened. Raises SpecError, WrongUse, StoreError or ShipmentError."""
-    store = Path(arguments.store) if arguments.store else None
+    store: Location = arguments.store
     done = replay(
         load(Path(arguments.spec)),
         Path(arguments.data),
@@ -38,7 +39,7 @@ def _as_json(done: Replayed) -> str:
     return json.dumps(values, ensure_ascii=False) + "\n"
 
 
-def _as_text(done: Replayed, store: Path | None, endpoint: str | None) -> str:
+def _as_text(done: Replayed, store: Location, endpoint: str | None) -> str:
     first, last = done.window
     dispositions = ", ".join(f"{count:,} {name}" for name, count in done.dispositions.items())
     gates = (
@@ -53,9 +54,7 @@ def _as_text(done: Replayed, store: Path | None, endpoint: str | None) -> str:
         "model": f"{done.model.name} {done.model.version}, {done.model.digest[:19]}",
         "speed": f"{done.decisions_per_s:,.0f} decisions/s, {done.spans_per_s:,.0f} spans/s",
         "took": f"{done.wall_s:.1f} s, {done.wall_s - done.replay_s:.1f} s of it reading and training",
-        "open it": f"whence serve --store {store}"
-        if store and not endpoint
-        else f"sent to {endpoint}",
+        "open it": f"whence serve {store.arguments}" if not endpoint else f"sent to {endpoint}",
     }
     if not done.model_registered:
         facts["note"] = "the model is registered nowhere: give the receiver's --store too"

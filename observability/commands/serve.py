@@ -10,6 +10,7 @@ from pathlib import Path
 import observability
 from observability.collect.address import listen, url_of
 from observability.collect.receiver import TRACES_PATH
+from observability.store.location import Location
 from observability.store.write import Writer
 from traces.errors import WrongUse
 
@@ -22,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
             "an installed package without app.py", "a checkout", "run `whence serve` from a clone"
         )
     listen(arguments.host, arguments.port).close()
-    store = Path(arguments.store).resolve()
+    store: Location = arguments.store
     Writer(store).close()
     url = url_of(arguments.host, arguments.port)
     print(f"Whence serves {store}\n  pages     {url}\n  receiver  {url}{TRACES_PATH}", flush=True)
@@ -35,6 +36,6 @@ def run(arguments: argparse.Namespace) -> int:
     }
     flags = [f"--{name}={value}" for name, value in options.items()]
     command = [sys.executable, "-m", "streamlit", "run", str(app), *flags]
-    environment = {**os.environ, "WHENCE_STORE": str(store), "WHENCE_URL": url}
+    environment = {**os.environ, **store.environment(), "WHENCE_URL": url}
     os.chdir(app.parent)
     os.execve(command[0], command, environment)  # noqa: S606

@@ -22,6 +22,7 @@ from observability.fleet.world.trained import TrainedModel
 from observability.fleet.world.world import World
 from observability.models import registry
 from observability.store import lake
+from observability.store.location import Location
 from traces.errors import WrongUse
 
 
@@ -34,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise WrongUse(
             "--live without --endpoint", "a receiver that runs", "start `whence serve` first"
         )
-    store = Path(arguments.store)
+    store: Location = arguments.store
     started = time.monotonic()
     world = World(arguments.seed, arguments.days, arguments.devices, start=_start(arguments))
     with contextlib.ExitStack() as stack:
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
         models = world.train(work)
         for model in models:
             _register(store, model)
-        truth = Path(arguments.truth) if arguments.truth else store / "truth.json"
+        truth = Path(arguments.truth) if arguments.truth else store.local / "truth.json"
         truth.write_text(world.truth_json() + "\n")
         link.keep_time("recorded")
         fleet = stack.enter_context(
@@ -72,7 +73,7 @@ def _start(arguments: argparse.Namespace) -> datetime:
 
 
 @contextlib.contextmanager
-def _receiver(store: Path, endpoint: str | None, start: datetime) -> Iterator[Link]:
+def _receiver(store: Location, endpoint: str | None, start: datetime) -> Iterator[Link]:
     if endpoint:
         yield link_to(store, endpoint)
         return
@@ -80,14 +81,14 @@ def _receiver(store: Path, endpoint: str | None, start: datetime) -> Iterator[Li
         yield link
 
 
-def _refuse_filled(store: Path) -> None:
+def _refuse_filled(store: Location) -> None:
     with lake.connect(store) as con:
         held = con.sql("SELECT count(*) FROM decisions").fetchall()[0][0]
     if held:
         raise WrongUse(f"{held:,} decisions in {store}", "an empty store", "give another --store")
 
 
-def _register(store: Path, model: TrainedModel) -> None:
+def _register(store: Location, model: TrainedModel) -> None:
     registry.add(
         store,
         model.artifact,

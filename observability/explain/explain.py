@@ -5,14 +5,13 @@ Owns the order of the parts. A store without the decision's model still explains
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import duckdb
 
 from observability.explain.attribution import Recorded, attribute, engine
 from observability.explain.explanation import Attributions, Explanation, GateStep
 from observability.explain.sentence import sentence
 from observability.models.registry import RegisteredModel, find, why_absent
+from observability.store.location import Store
 from observability.store.stored import stored_decision
 from traces import Decision, GateVerdict
 from traces.conventions import PSEUDONYM, WITHHELD
@@ -20,7 +19,7 @@ from traces.errors import ModelError
 from traces.gates import binding, margin, rejudge
 
 
-def explain(con: duckdb.DuckDBPyConnection, store: Path, decision_id: str) -> Explanation | None:
+def explain(con: duckdb.DuckDBPyConnection, store: Store, decision_id: str) -> Explanation | None:
     """Why the device acted as it did; None where no such decision is stored.
 
     What cannot be explained (an unknown model, another digest, no reference, other inputs) is a
@@ -63,7 +62,7 @@ def _replays(verdict: GateVerdict) -> bool | None:
 
 
 def _attributions(
-    con: duckdb.DuckDBPyConnection, store: Path, decision: Decision
+    con: duckdb.DuckDBPyConnection, store: Store, decision: Decision
 ) -> tuple[Attributions | None, tuple[str, ...]]:
     model = find(con, store, decision.model)
     if model is None:

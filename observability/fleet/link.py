@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import http.client
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from urllib.parse import urlsplit
 
 from observability.collect.receiver import CLOCK_PATH, TRACES_PATH
 from observability.collect.recorded import RECEIVED_AT, RECEIVED_EVERY
+from observability.store.address import published
+from observability.store.location import Store, location_of
 from traces.errors import WhenceError
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -66,13 +66,13 @@ class Link:
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
 
-def link_to(store: Path, endpoint: str) -> Link:
+def link_to(store: Store, endpoint: str) -> Link:
     """The link to the receiver that serves a store of this machine, with its writer's token.
 
     Raises ShipmentError where another process, or none, serves the store.
     """
     try:
-        owner = json.loads((store / "writer.json").read_text())
+        owner = published(location_of(store).local)
     except OSError as error:
         raise ShipmentError(
             f"no writer.json in {store}", "the store that the receiver serves"

@@ -7,16 +7,16 @@ import multiprocessing
 import signal
 from collections.abc import Iterator
 from multiprocessing.connection import Connection
-from pathlib import Path
 
 from observability.collect.serving import serving
 from observability.fleet.link import Link, link_to
+from observability.store.location import Store
 from traces.device import RecordedClock
 from traces.errors import StoreError, WhenceError
 
 
 @contextlib.contextmanager
-def recorded_receiver(store: Path, first_ns: int) -> Iterator[Link]:
+def recorded_receiver(store: Store, first_ns: int) -> Iterator[Link]:
     """Receive into a store of recorded time, which begins at `first_ns`, until the block ends.
 
     Its requests have to say when they are received. Raises StoreError where the store cannot be written,
@@ -45,7 +45,7 @@ def _answer(connection: Connection):
         raise StoreError("a receiver that ended", "it running", "its own log says why") from error
 
 
-def _receive(store: Path, first_ns: int, connection: Connection) -> None:
+def _receive(store: Store, first_ns: int, connection: Connection) -> None:
     """The child's life: say where it listens, and end when the sender does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:

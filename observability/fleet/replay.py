@@ -31,6 +31,7 @@ from observability.models import registry
 from observability.models.artifact import load_model
 from observability.models.reference import encode
 from observability.store import lake
+from observability.store.location import Store
 from traces import ModelVersion
 from traces.errors import WrongUse
 
@@ -71,7 +72,7 @@ def replay(
     spec: ReplaySpec,
     data: Path,
     *,
-    store: Path | None = None,
+    store: Store | None = None,
     endpoint: str | None = None,
     limit: int | None = None,
     progress: bool = True,
@@ -118,7 +119,7 @@ def replay(
 
 
 def _check_use(
-    spec: ReplaySpec, store: Path | None, endpoint: str | None, limit: int | None
+    spec: ReplaySpec, store: Store | None, endpoint: str | None, limit: int | None
 ) -> None:
     if store is None and endpoint is None:
         raise WrongUse(
@@ -158,7 +159,7 @@ def _check_listens(endpoint: str) -> None:
 
 
 @contextlib.contextmanager
-def _receiver(store: Path | None, endpoint: str | None, first_ns: int) -> Iterator[Link]:
+def _receiver(store: Store | None, endpoint: str | None, first_ns: int) -> Iterator[Link]:
     if endpoint is not None:
         yield Link(endpoint)
     else:
@@ -167,7 +168,7 @@ def _receiver(store: Path | None, endpoint: str | None, first_ns: int) -> Iterat
             yield link
 
 
-def _register(store: Path, spec: ReplaySpec, trained: Trained) -> None:
+def _register(store: Store, spec: ReplaySpec, trained: Trained) -> None:
     registry.add(
         store,
         trained.artifact,
@@ -196,7 +197,7 @@ def _live(
     return timeline.counts
 
 
-def _check_stored(store: Path, spec: ReplaySpec, counts: Counts) -> None:
+def _check_stored(store: Store, spec: ReplaySpec, counts: Counts) -> None:
     """Raise where the store does not hold what was acknowledged: a rejected span says so nowhere else."""
     with lake.connect(store) as con:
         row = con.execute(

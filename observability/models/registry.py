@@ -1,13 +1,11 @@
 """The registry: which model versions a store knows, with artifact, features and reference.
 
-Owns where artifacts and references lie in a store's folder. A file is in place, durably, before a
+Owns where artifacts and references lie below a store's files. A file is in place, durably, before a
 row names it; what is registered once under a name, version and digest never changes.
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +19,8 @@ from observability.models.features import Feature, refuse_repeats
 from observability.models.lightgbm_text import Link
 from observability.models.reference import Reference, describe
 from observability.store import append, lake
+from observability.store.kept import keep, kept
+from observability.store.location import Location, Store, location_of
 from observability.store.schema import arrow_table
 from traces import ModelVersion
 from traces.errors import ModelError
@@ -40,7 +40,7 @@ FROM model_references ORDER BY received_at
 class RegisteredModel:
     """A model version that the store knows. `threshold` is in the unit of the score, None = none given.
 
-    `artifact_path` and `reference_path` lie in the store's folder; times UTC.
+    `artifact_path` and `reference_path` are files of this machine; times UTC.
     """
 
     version: ModelVersion
@@ -55,7 +55,7 @@ class RegisteredModel:
 
 
 def add(
-    store: Path,
+    store: Store,
     artifact: Path,
     *,
     name: str,
@@ -70,6 +70,7 @@ def add(
     reference becomes the current one. Raises ModelError where a file is not what it should be, or
     where this name, version and digest are registered otherwise.
     """
+    store = location_of(store)
     content = read_file(artifact, "a LightGBM text model")
     model = model_of(content, str(artifact))
     chosen = _checked_features(model, features, str(artifact))
@@ -82,9 +83,9 @@ def add(
         known = find(con, store, key)
     if known is not None:
         _refuse_change(known, chosen, threshold)
-    _place(content, artifact_path(store, model.digest))
+    keep(store, _artifact(model.digest), content)
     if held is not None and described is not None:
-        _place(held, reference_path(store, described.reference_id))
+        keep(store, _reference(described.reference_id), held)
     rows = {} if known else {"models": _model_row(key, model, chosen, threshold)}
     current = known.reference.reference_id if known and known.reference else None
     if described is not None and described.reference_id != current:
@@ -102,7 +103,7 @@ def add(
 
 
 def find(
-    con: duckdb.DuckDBPyConnection, store: Path, version: ModelVersion
+    con: duckdb.DuckDBPyConnection, store: Store, version: ModelVersion
 ) -> RegisteredModel | None:
     """The registered model of exactly this name, version and digest; None where there is none."""
     found = registered(
@@ -113,7 +114,7 @@ def find(
 
 def registered(
     con: duckdb.DuckDBPyConnection,
-    store: Path,
+    store: Store,
     *,
     name: str | None = None,
     version: str | None = None,
@@ -126,13 +127,13 @@ def registered(
     }
     asked = (name, version, digest)
     return tuple(
-        _registered(row, references.get(row[:3]), store)
+        _registered(row, references.get(row[:3]), location_of(store))
         for row in con.execute(_MODELS).fetchall()
         if all(wanted in (None, given) for wanted, given in zip(asked, row[:3], strict=True))
     )
 
 
-def why_absent(con: duckdb.DuckDBPyConnection, store: Path, version: ModelVersion) -> str:
+def why_absent(con: duckdb.DuckDBPyConnection, store: Store, version: ModelVersion) -> str:
     """One line for a model that `find` does not find: unknown, or known with another digest."""
     same = registered(con, store, name=version.name, version=version.version)
     if not same:
@@ -147,14 +148,12 @@ def why_absent(con: duckdb.DuckDBPyConnection, store: Path, version: ModelVersio
     )
 
 
-def artifact_path(store: Path, digest: str) -> Path:
-    """Where the artifact of a digest lies."""
-    return store / "models" / digest.removeprefix("sha256:") / "model.txt"
+def _artifact(digest: str) -> str:
+    return f"models/{digest.removeprefix('sha256:')}/model.txt"
 
 
-def reference_path(store: Path, reference_id: str) -> Path:
-    """Where the reference of an id lies."""
-    return store / "references" / f"{reference_id.removeprefix('sha256:')}.parquet"
+def _reference(reference_id: str) -> str:
+    return f"references/{reference_id.removeprefix('sha256:')}.parquet"
 
 
 def _checked_features(
@@ -233,37 +232,21 @@ def _reference_row(key: ModelVersion, reference: Reference) -> Mapping[str, Any]
     }
 
 
-def _registered(row: tuple[Any, ...], reference: Reference | None, store: Path) -> RegisteredModel:
+def _registered(
+    row: tuple[Any, ...], reference: Reference | None, store: Location
+) -> RegisteredModel:
     name, version, digest, artifact, features, link, threshold, registered_at = row
     return RegisteredModel(
         version=ModelVersion(name, version, digest),
         artifact=artifact,
-        artifact_path=artifact_path(store, digest),
+        artifact_path=kept(store, _artifact(digest)),
         features=tuple(Feature(f["name"], f["unit"], tuple(f["levels"])) for f in features),
         link=link,
         threshold=threshold,
         reference=reference,
-        reference_path=reference_path(store, reference.reference_id) if reference else None,
+        reference_path=kept(store, _reference(reference.reference_id)) if reference else None,
         registered_at=registered_at.astimezone(UTC),
     )
-
-
-def _place(content: bytes, target: Path) -> None:
-    """Put content-addressed bytes in place, whole or not at all, and durably."""
-    if target.is_file() and target.read_bytes() == content:
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, prefix=".", delete=False) as part:
-        part.write(content)
-        part.flush()
-        os.fsync(part.fileno())
-    Path(part.name).replace(target)
-    for folder in (target.parent, target.parent.parent):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _short(digest: str) -> str:

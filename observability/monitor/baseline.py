@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 
 import duckdb
 
 from observability.models.registry import RegisteredModel, find
 from observability.store import read_drift
+from observability.store.location import Store
 from observability.store.read import Window
 from observability.store.read_drift import Bins, Cube, DecidedType, Input
 from traces.errors import ModelError
@@ -45,7 +45,7 @@ class Baseline:
 
 
 def reference_of(
-    con: duckdb.DuckDBPyConnection, store: Path, decided: DecidedType, model: str | None = None
+    con: duckdb.DuckDBPyConnection, store: Store, decided: DecidedType, model: str | None = None
 ) -> RegisteredModel | None:
     """The registered model whose reference is the baseline; None where there is none.
 

@@ -1,4 +1,7 @@
-"""Rows into a store, whoever owns writing: take the lock if it is free, else hand the rows to its owner."""
+"""Rows into a store, whoever owns writing: write if that is free, else hand the rows to its owner.
+
+To a PostgreSQL store every process writes itself.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,16 @@ import time
 import zipfile
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import polars as pl
 import pyarrow as pa
 
+from observability.store.address import published
+from observability.store.location import Store, location_of
+from observability.store.locks import StoreInUse
 from observability.store.schema import KEYS, arrow_table
-from observability.store.write import Batch, Receipt, StoreInUse, Writer
+from observability.store.write import Batch, Receipt, Writer
 from traces.errors import InvalidPayload, StoreError
 
 APPEND_PATH = "/whence/append"
@@ -28,7 +33,7 @@ class _NotListening(StoreError):
     """The owner has not begun to listen, or no longer does: nothing was sent."""
 
 
-def append(store: Path, frames: Mapping[str, pl.DataFrame | pa.Table]) -> Receipt:
+def append(store: Store, frames: Mapping[str, pl.DataFrame | pa.Table]) -> Receipt:
     """Commit rows, by table, in one transaction; durable on return. `received_at` is stamped here.
 
     Raises StoreError where the store cannot be opened or its owner does not take the rows.
@@ -41,7 +46,7 @@ def append(store: Path, frames: Mapping[str, pl.DataFrame | pa.Table]) -> Receip
                 return writer.write(batch)
         except StoreInUse as in_use:
             try:
-                return _hand_over(json.loads((store / "writer.json").read_text()), batch)
+                return _hand_over(published(location_of(store).local), batch)
             except (FileNotFoundError, _NotListening) as absent:
                 if time.monotonic() > deadline:
                     raise (absent if isinstance(absent, _NotListening) else in_use) from None

@@ -1,7 +1,8 @@
 """Makes the files of a transaction durable before its commit names them.
 
 DuckLake closes Parquet files without fsync. A torn file that the catalog names would break every query
-on its table, so what an insert wrote, and every folder above it, is synced first.
+on its table, so what an insert wrote, and every folder above it, is synced first. An object in S3 is
+whole and durable once its PUT succeeded.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
+from observability.store.location import Location
 from traces.errors import StoreError
 
 PARTITIONED = ("decisions", "outcomes", "reviews", "spans", "chain_events")
@@ -20,13 +22,15 @@ PARTITIONED = ("decisions", "outcomes", "reviews", "spans", "chain_events")
 class TableFiles:
     """The Parquet files below a store's data folder, and which of them are known to be durable."""
 
-    def __init__(self, data: Path) -> None:
-        self._data = data
+    def __init__(self, store: Location) -> None:
+        self._in_s3, self._data = store.in_s3, Path(store.data)
         self._synced: dict[Path, set[str]] = {}
         self._named: set[Path] = set()
 
     def folders(self, table: str, received: Iterable[datetime]) -> set[Path]:
         """Where rows received at these instants (UTC) will lie. To be asked before they are inserted."""
+        if self._in_s3:
+            return set()
         top = self._data / "main" / table
         days = {top / f"year={at.year}/month={at.month}/day={at.day}" for at in received}
         folders = days if table in PARTITIONED else {top}

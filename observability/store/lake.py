@@ -1,4 +1,4 @@
-"""Where a store lies and how a connection to it is opened.
+"""How a connection to a store is opened.
 
 Owns the store folder's form, the catalog's settings and the extensions. Every connection of the
 product comes from here; only write.py asks for one that can write.
@@ -17,11 +17,13 @@ from typing import Any, Literal
 
 import duckdb
 
+from observability.store.location import Location, Store, location_of
+from observability.store.postgres import has_catalog
+from observability.store.s3 import s3_here
 from traces.errors import StoreError, first_line
 
 SCHEMA_VERSION = 2
 ALIAS = "fleet"
-_EXTENSIONS = ("sqlite_scanner", "ducklake")
 MARK = "store.toml"
 _CATALOG = "catalog.sqlite"
 _FOLDERS = ("data", "models", "references", "keys")
@@ -33,34 +35,51 @@ _NO_DOWNLOADS: dict[str, Any] = {
 }
 
 
-def is_store(store: Path) -> bool:
-    """Whether the folder is a store of this product."""
-    return (store / MARK).is_file()
+def is_store(store: Store) -> bool:
+    """Whether the folder or database is a store of this product. Raises StoreError where nobody answers."""
+    where = location_of(store)
+    return has_catalog(where.postgres) if where.postgres else (where.local / MARK).is_file()
 
 
-def connect(store: str | Path) -> duckdb.DuckDBPyConnection:
-    """Open a store to read, beside a process that writes it.
+def connect(store: Store, files: str | Path | None = None) -> duckdb.DuckDBPyConnection:
+    """Open a store to read, beside processes that write it; `files` as for `location_of`.
 
     Tables are unqualified, the session's time zone is UTC, and each query sees the newest commit.
-    Raises StoreError where the folder is no store or one of a newer version.
+    Raises StoreError where there is no store or one of a newer version.
     """
-    return attach(Path(store), read_only=True)
+    return attach(location_of(store, files), read_only=True)
 
 
-def create_folder(store: Path) -> None:
+def create_folder(store: Location) -> None:
     """Make an empty store folder; the writer fills its catalog. Raises StoreError on a foreign folder."""
-    if store.exists() and not (store.is_dir() and {p.name for p in store.iterdir()} <= _OURS):
+    folder = store.local
+    if folder.exists() and not (folder.is_dir() and {p.name for p in folder.iterdir()} <= _OURS):
         raise StoreError(
             f"{store} with other content", "a store or an empty folder", "give another --store"
         )
+    create_local(store)
+    with _made(folder):
+        for name in _FOLDERS:
+            (folder / name).mkdir(exist_ok=True)
+        mark(folder)
+
+
+def create_local(store: Location) -> None:
+    """Make the folder of what is this machine's, for its owner only where others' files lie elsewhere."""
+    with _made(store.local):
+        if store.postgres:
+            store.local.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (store.local / "keys").mkdir(parents=True, exist_ok=True)
+        (store.local / "keys").chmod(0o700)
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[None]:
     try:
-        for folder in _FOLDERS:
-            (store / folder).mkdir(parents=True, exist_ok=True)
-        (store / "keys").chmod(0o700)
-        mark(store)
+        yield
     except OSError as error:
         raise StoreError(
-            f"{store}, which cannot be made: {error.strerror}", "a writable place", "see --store"
+            f"{folder}, which cannot be made: {error.strerror}", "a writable place", "see --store"
         ) from error
 
 
@@ -71,27 +90,31 @@ def mark(store: Path) -> None:
     part.replace(store / MARK)
 
 
-def attach(store: Path, *, read_only: bool) -> duckdb.DuckDBPyConnection:
+def attach(store: Location, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB connection with the store attached as the default database."""
-    _check(store)
-    con = _with_extensions()
-    catalog = _quoted(str((store / _CATALOG).resolve()))
-    data = _quoted(str((store / "data").resolve()))
-    options = [
-        f"DATA_PATH '{data}/'",
-        "OVERRIDE_DATA_PATH true",
-        "DATA_INLINING_ROW_LIMIT 0",
-        "META_BUSY_TIMEOUT 10000",
-        "READ_ONLY" if read_only else "META_JOURNAL_MODE 'WAL'",
-    ]
+    _check(store, read_only=read_only)
+    con = _with_extensions(store)
+    options = [f"DATA_PATH '{_quoted(store.data)}/'", "DATA_INLINING_ROW_LIMIT 0"]
+    if store.postgres:
+        options += ["READ_ONLY"] * read_only
+    else:
+        options += ["OVERRIDE_DATA_PATH true", "META_BUSY_TIMEOUT 10000"]
+        options.append("READ_ONLY" if read_only else "META_JOURNAL_MODE 'WAL'")
     try:
-        con.execute(f"ATTACH 'ducklake:sqlite:{catalog}' AS {ALIAS} ({', '.join(options)})")
+        if store.in_s3:
+            con.execute(s3_here().duckdb_secret())
+        con.execute(f"ATTACH 'ducklake:{_quoted(store.catalog)}' AS {ALIAS} ({', '.join(options)})")
         _settle(con)
+        if store.postgres and read_only:
+            _check_catalog(con, store)
     except duckdb.Error as error:
         con.close()
         raise StoreError(
             f"{store}, whose catalog cannot be opened: {first_line(error)}", "a readable store"
         ) from error
+    except StoreError:
+        con.close()
+        raise
     return con
 
 
@@ -143,18 +166,26 @@ def now(con: duckdb.DuckDBPyConnection) -> datetime:
     return row[0] if row and row[0] else datetime.fromtimestamp(0, UTC)
 
 
+def schema_version(con: duckdb.DuckDBPyConnection) -> int:
+    """The schema version that the catalog states."""
+    row = con.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
+    return int(row[0]) if row else 0
+
+
 @functools.cache
-def _verify_extensions() -> None:
+def _verify_extensions(names: tuple[str, ...]) -> None:
     """Let DuckDB check the extensions' signatures: 0.4 s, so once in a process, not per connection."""
     with duckdb.connect(config=_NO_DOWNLOADS) as con:
-        for name in _EXTENSIONS:
+        for name in names:
             con.execute(f"LOAD '{_quoted(str(_extension(name)))}'")
 
 
-def _with_extensions() -> duckdb.DuckDBPyConnection:
-    _verify_extensions()
+def _with_extensions(store: Location) -> duckdb.DuckDBPyConnection:
+    names = ("postgres_scanner" if store.postgres else "sqlite_scanner", "ducklake")
+    names += ("httpfs",) * store.in_s3
+    _verify_extensions(names)
     con = duckdb.connect(config={**_NO_DOWNLOADS, "allow_unsigned_extensions": "true"})
-    for name in _EXTENSIONS:
+    for name in names:
         con.execute(f"LOAD '{_quoted(str(_extension(name)))}'")
     return con
 
@@ -166,24 +197,41 @@ def _settle(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     return con
 
 
-def _check(store: Path) -> None:
+def _check(store: Location, *, read_only: bool) -> None:
+    if store.postgres:
+        if read_only and not has_catalog(store.postgres):
+            raise _no_store(f"{store}, which is no store", "a database with a store")
+        return
+    folder = store.local
     if not is_store(store):
-        found = f"{store}, which is no store" if store.exists() else f"no folder {store}"
+        found = f"{store}, which is no store" if folder.exists() else f"no folder {store}"
+        raise _no_store(found, "a store folder")
+    _refuse_newer(_marked_version(folder), store)
+    if not (folder / _CATALOG).exists() and (folder / "data" / "main").exists():
         raise StoreError(
-            found, "a store folder", "`whence serve` or `whence replay` makes one; see --store"
+            f"{store}, whose catalog is lost",
+            f"{_CATALOG} beside the data",
+            "put it back from a copy",
         )
-    version = _marked_version(store)
+
+
+def _check_catalog(con: duckdb.DuckDBPyConnection, store: Location) -> None:
+    """What a folder's mark says before its catalog is opened."""
+    if not has_table(con, "meta"):
+        raise _no_store(f"{store}, which is no store yet", "a database with a store")
+    _refuse_newer(schema_version(con), store)
+
+
+def _no_store(found: str, expected: str) -> StoreError:
+    return StoreError(found, expected, "`whence serve` or `whence replay` makes one; see --store")
+
+
+def _refuse_newer(version: int, store: Location) -> None:
     if version > SCHEMA_VERSION:
         raise StoreError(
             f"{store} of schema version {version}",
             f"at most {SCHEMA_VERSION}",
             "a newer Whence wrote it: upgrade this one",
-        )
-    if not (store / _CATALOG).exists() and (store / "data" / "main").exists():
-        raise StoreError(
-            f"{store}, whose catalog is lost",
-            f"{_CATALOG} beside the data",
-            "put it back from a copy",
         )
 
 

@@ -18,7 +18,7 @@ from observability.store import account as accounts
 from observability.store.account import Account, Event, event
 from observability.store.numbered import ChainRows, Said, chain_rows, said
 from observability.store.ranges import shared
-from observability.store.read_ledger import open_books, strangers
+from observability.store.read_ledger import go_on, open_books, strangers
 from observability.store.schema import arrow_table
 from observability.store.trust import Keys, handed_on, judge, pinned
 from traces.checkpoint import Checkpoint
@@ -80,6 +80,11 @@ class Ledger:
             before = self._books.accounts.get(key, Account(key[1]))
             entry.events[key] += accounts.newly_verified(before, after)
         return entry
+
+    def go_on(self, events: pa.Table, spans: pa.Table) -> None:
+        """Other writers have stored these events, and these spans: device_id, name, rest."""
+        if events.num_rows:
+            go_on(self._books, events, spans)
 
     def take(self, entry: Entry) -> None:
         """The commit of this entry is durable."""

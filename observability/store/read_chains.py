@@ -13,8 +13,8 @@ from typing import Any, Literal
 import duckdb
 import polars as pl
 
+from observability.store.lake import schema_version
 from observability.store.read import frame, one
-from observability.store.schema import schema_version
 from traces.decision import ChainPosition
 
 LISTED = 100

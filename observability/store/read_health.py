@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, Literal
 
 import duckdb
 import polars as pl
 
-from observability.store.lake import ALIAS, clock_kind
+from observability.store.lake import ALIAS, clock_kind, schema_version
+from observability.store.location import Store, location_of
 from observability.store.read import Window, frame, one
 from observability.store.read_chains import Chains, chains, completed
 from observability.store.read_decisions import bucket_width
-from observability.store.schema import schema_version
 
 LATE_AT_LEAST = timedelta(hours=1)
 """A decision came late when it took longer than this,"""
@@ -225,8 +224,8 @@ class Health:
     chains: Chains
 
 
-def health(con: duckdb.DuckDBPyConnection, store: Path, window: Window) -> Health:
-    """How what is shown arrived. `store` is the folder that `con` reads."""
+def health(con: duckdb.DuckDBPyConnection, store: Store, window: Window) -> Health:
+    """How what is shown arrived. `store` is where what `con` reads lies."""
     chosen = window.parameters()
     arrived = Arrived(**one(con, _ARRIVED, {**chosen, "ahead_s": AHEAD_S}))
     width = bucket_width(arrived.first_at, arrived.last_at)
@@ -257,8 +256,8 @@ def _late(con: duckdb.DuckDBPyConnection, chosen: dict[str, Any], arrived: Arriv
     return Late(over_s=over_s, **found, blocks=completed(con, frame(con, _BLOCKS, listed)))
 
 
-def _storage(con: duckdb.DuckDBPyConnection, store: Path) -> Storage:
-    catalog = store / "catalog.sqlite"
+def _storage(con: duckdb.DuckDBPyConnection, store: Store) -> Storage:
+    catalog = location_of(store).local / "catalog.sqlite"
     return Storage(
         files=frame(con, _FILES),
         catalog_bytes=catalog.stat().st_size if catalog.exists() else None,

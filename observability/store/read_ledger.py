@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from observability.store import pieces as chain
@@ -81,13 +82,29 @@ class Books:
 def open_books(con: duckdb.DuckDBPyConnection) -> Books:
     """The books as the stored events tell them."""
     books = Books()
-    if con.execute("SELECT count(*) FROM chain_events").fetchone() == (0,):
-        return books
+    if con.execute("SELECT count(*) FROM chain_events").fetchone() != (0,):
+        _enter(books, con)
+    return books
+
+
+def go_on(books: Books, events: pa.Table, spans: pa.Table) -> None:
+    """Enter newer rows of `chain_events`; `spans` has device_id, name and rest of the newer spans."""
+    with duckdb.connect(config={"threads": 1}) as con:
+        con.register("chain_events", events)
+        con.register("chain_ranges", events)
+        con.register("spans", spans)
+        _enter(books, con)
+
+
+def _enter(books: Books, con: duckdb.DuckDBPyConnection) -> None:
+    """Enter what the events of `con` tell. Of a chain they may tell a part: the rest is in the books."""
+    lost = False
     for *key, kind, low, high in con.execute(_RANGES).fetchall():
         old = _account(books, key)
         books.accounts[old[0]] = replace(
             old[1], **{kind: joined(getattr(old[1], kind), [(low, high)])}
         )
+        lost |= kind == "lost"
     for *key, low, high, prev, head in con.execute(_PIECES).fetchall():
         place, account = _account(books, key)
         placed, _ = chain.put(account.pieces, Piece(low, high, prev, head))
@@ -97,15 +114,16 @@ def open_books(con: duckdb.DuckDBPyConnection) -> Books:
         books.accounts[place] = replace(account, pieces=chain.sign(account.pieces, seq))
     for *key, seq, at in con.execute(_LAST).fetchall():
         place, account = _account(books, key)
-        books.accounts[place] = replace(account, last_seq=seq, last_at=at)
-    if any(account.lost for account in books.accounts.values()):
+        if seq > account.last_seq:
+            books.accounts[place] = replace(account, last_seq=seq, last_at=at)
+    if lost:
         for device_id, tombstone in _tombstones(con):
             place, account = _account(books, (device_id, tombstone.chain_id))
             kept = (*account.tombstones, tombstone)
             books.accounts[place] = replace(account, tombstones=kept)
-    books.owners = dict(con.execute(_OWNERS).fetchall())
+    for chain_id, device_id in con.execute(_OWNERS).fetchall():
+        books.owners.setdefault(chain_id, device_id)
     _read_keys(con, books)
-    return books
 
 
 def strangers(
@@ -122,6 +140,8 @@ def strangers(
 def _read_keys(con: duckdb.DuckDBPyConnection, books: Books) -> None:
     for device_id, chain_id, seq, key_id, _ in con.execute(_KEYS).fetchall():
         before = books.keys.get(device_id, Keys())
+        if before.current == key_id:
+            continue
         retired = {**before.retired, before.current: (chain_id, seq)} if before.current else {}
         books.keys[device_id] = Keys(key_id, retired)
         books.owners.setdefault(key_id, device_id)

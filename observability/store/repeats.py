@@ -44,9 +44,17 @@ class Repeats:
         self._known: dict[str, set[str]] = {name: set() for name in _RECURRING}
         self._seen: dict[str, Seen] = {}
 
+    def unknown(self, batch: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+        """Without the rows that nearly every batch repeats and that are known to be stored."""
+        return {
+            name: self._unknown(name, table) if name in _RECURRING else table
+            for name, table in batch.items()
+        }
+
     def sift(self, name: str, incoming: pa.Table) -> Sifted:
         """Tell the new rows of one table from those stored or earlier in the batch."""
         if name in _RECURRING:
+            self._know(name)
             return Sifted(self._unknown(name, incoming), _NO_HASHES)
         seen = self._index(name)
         hashes = seen.hashes(incoming)
@@ -66,6 +74,14 @@ class Repeats:
             else:
                 self._seen[name].add(sifted.hashes)
 
+    def tables(self) -> tuple[str, ...]:
+        """Those whose keys are known here."""
+        return tuple(self._seen)
+
+    def learn(self, name: str, keys: pa.Table) -> None:
+        """Others have stored rows with these keys."""
+        self._seen[name].add(self._seen[name].hashes(keys))
+
     def save(self) -> None:
         """Keep what is known for the next process. Only where no other process writes. Raises OSError."""
         for seen in self._seen.values():
@@ -77,14 +93,16 @@ class Repeats:
         return self._seen[name]
 
     def _unknown(self, name: str, incoming: pa.Table) -> pa.Table:
-        """The rows of a small table that are not stored, each once."""
+        """The rows of a small table that are not known, each once."""
         known, (key,) = self._known[name], KEYS[name]
         ids = incoming[key].to_pylist()
-        if not known.issuperset(ids):
-            rows = self._con.execute(f"SELECT {key} FROM {name}").fetchall()
-            known.update(row[0] for row in rows)
         first = {one: index for index, one in reversed(list(enumerate(ids))) if one not in known}
         return incoming.take(pa.array(sorted(first.values()), pa.int64()))
+
+    def _know(self, name: str) -> None:
+        (key,) = KEYS[name]
+        rows = self._con.execute(f"SELECT {key} FROM {name}").fetchall()
+        self._known[name].update(row[0] for row in rows)
 
     def _stored(self, name: str, perhaps: pa.Table) -> _Digests:
         """Which of these keys are stored, with their digest."""

@@ -15,7 +15,8 @@ import duckdb
 import pyarrow as pa
 
 from observability.store.durable import PARTITIONED, fsync, fsync_below
-from observability.store.lake import MARK, SCHEMA_VERSION, mark
+from observability.store.lake import MARK, SCHEMA_VERSION, mark, schema_version
+from observability.store.location import Location
 from traces.errors import StoreError
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -135,10 +136,10 @@ def create_tables(con: duckdb.DuckDBPyConnection, clock: str) -> None:
     con.execute("COMMIT")
 
 
-def migrate(con: duckdb.DuckDBPyConnection, store: Path) -> None:
+def migrate(con: duckdb.DuckDBPyConnection, store: Location) -> None:
     """Bring a store of an earlier version forward. Raises StoreError for a newer one.
 
-    The mark is raised first, so that a reader of an earlier version refuses what it cannot read.
+    A folder's mark is raised first, so that a reader of an earlier version refuses what it cannot read.
     """
     version = schema_version(con)
     if version > SCHEMA_VERSION:
@@ -147,20 +148,15 @@ def migrate(con: duckdb.DuckDBPyConnection, store: Path) -> None:
             f"at most {SCHEMA_VERSION}",
             "a newer Whence wrote it: upgrade this one",
         )
-    if version < SCHEMA_VERSION:
-        mark(store)
-        fsync(store / MARK)
-        fsync(store)
+    if version < SCHEMA_VERSION and not store.postgres:
+        mark(store.local)
+        fsync(store.local / MARK)
+        fsync(store.local)
     for target in range(version + 1, SCHEMA_VERSION + 1):
         con.execute("BEGIN")
         for statement in MIGRATIONS[target]:
             con.execute(statement)
         con.execute("UPDATE meta SET value = ? WHERE key = 'schema_version'", [str(target)])
-        fsync_below(store / "data" / "main" / "meta")
+        if not store.in_s3:
+            fsync_below(Path(store.data) / "main" / "meta")
         con.execute("COMMIT")
-
-
-def schema_version(con: duckdb.DuckDBPyConnection) -> int:
-    """The schema version that the catalog states."""
-    row = con.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
-    return int(row[0]) if row else 0

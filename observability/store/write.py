@@ -1,42 +1,39 @@
-"""The one writer of a store: it owns the lock, the commit and what durable means.
+"""The writer of a store: it owns the commit and what durable means.
 
 A commit inserts, fsyncs the new files and their folders, and only then commits the catalog; when
-`write` returns, the rows survive a power cut. No other file writes to a store.
+`write` returns, the rows survive a power cut. No other file writes to a store. Where others write too,
+it takes in what they stored before it looks for repeats, and keeps them from its devices meanwhile.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
-import os
-import secrets
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from observability.store import lake, schema
-from observability.store.durable import TableFiles, fsync, fsync_below
+from observability.store import address, lake, schema
+from observability.store.durable import TableFiles, fsync
 from observability.store.ledger import Ledger
+from observability.store.location import Location, Store, location_of
+from observability.store.locks import COMMON, Locks, buckets, in_use, locks_of
+from observability.store.opening import open_to_write
+from observability.store.others import Forgotten, Others
 from observability.store.refused import Conflict, conflict_table
 from observability.store.repeats import Repeats, Sifted
+from observability.store.tombstone import TOMBSTONE
 from observability.store.views import replace_views
 from traces.device.clock import Clock, RecordedClock, SystemClock
-from traces.errors import StoreError, first_line
+from traces.errors import StoreError
 
 Batch = Mapping[str, pa.Table]
 _STAMP = pa.timestamp("us", "UTC")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class StoreInUse(StoreError):
-    """Another process owns writing to this store."""
 
 
 @dataclass(slots=True)
@@ -49,29 +46,30 @@ class Receipt:
 
 
 class Writer:
-    """Owns writing to a store until closed. Raises StoreInUse where another process does.
+    """Writes to a store until closed. Raises StoreInUse where one process does and that is another.
 
-    Opening creates the store where the folder is missing or empty and migrates an older one. `clock`
-    gives received_at, and a recorded one makes a new store one of recorded time; without a clock it
-    is the system's, or on a store of recorded time the newest row's.
+    Opening creates the store where there is none and migrates an older one. `clock` gives received_at,
+    and a recorded one makes a new store one of recorded time; without a clock it is the system's, or on a
+    store of recorded time the newest row's.
     """
 
-    def __init__(self, store: Path, clock: Clock | None = None) -> None:
-        self.store = store
+    def __init__(self, store: Store, clock: Clock | None = None) -> None:
+        self.store = location_of(store)
         self._guard = threading.Lock()
-        self._files = TableFiles(store / "data")
-        if not lake.is_store(store):
-            lake.create_folder(store)
-        self._lock = _take_lock(store)
+        self._files = TableFiles(self.store)
+        self._locks = _claimed(self.store)
+        self._alone = contextlib.ExitStack()
+        self._is_open = True
         try:
-            (store / "writer.json").unlink(missing_ok=True)
-            fsync(store)
-            fsync(store.resolve().parent)
-            self.con = self._open("recorded" if isinstance(clock, RecordedClock) else "system")
+            kind = "recorded" if isinstance(clock, RecordedClock) else "system"
+            with self._locks.held({COMMON}):
+                self.con = open_to_write(self.store, kind)
+            self._keep_alone(lake.clock_kind(self.con))
             self._read()
             self.clock = clock or self._own_clock()
         except BaseException:
-            self._lock.close()
+            self._alone.close()
+            self._locks.close()
             raise
 
     def now(self) -> datetime:
@@ -87,7 +85,8 @@ class Writer:
         with self._guard:
             if not self._is_known:
                 self._read()
-            with self._transaction():
+            batch = self._repeats.unknown(batch)
+            with self._transaction(buckets(batch) if self._others else ()):
                 sifted = self._insert(batch)
                 stored = {name: one.fresh for name, one in sifted.items() if one.fresh.num_rows}
                 conflicts = [
@@ -103,6 +102,8 @@ class Writer:
             if entry is not None:
                 self.chains.take(entry)
             self._repeats.remember(sifted)
+            if self._others:
+                self._others.committed()
             return Receipt(
                 {name: rows.num_rows for name, rows in stored.items()},
                 sum(one.repeats for one in sifted.values()),
@@ -119,32 +120,34 @@ class Writer:
                 raise StoreError(
                     f"{held} decisions of real time", "an empty store for recorded time"
                 )
+            self._keep_alone(kind)
             folders = self._files.folders("meta", ())
-            with self._transaction():
+            with self._transaction({COMMON}):
                 self.con.execute("UPDATE meta SET value = ? WHERE key = 'clock'", [kind])
                 self._files.sync(folders)
             self.clock = self._own_clock()
 
+    def lease(self, name: str) -> contextlib.AbstractContextManager[bool]:
+        """While it yields True, no other process that writes to the store does what is named."""
+        return self._locks.lease(name)
+
     def publish(self, url: str) -> str:
         """Tell other processes where to hand their writes; returns the token that they must show."""
-        token = secrets.token_urlsafe(32)
-        temporary = self.store / "writer.json.part"
-        temporary.touch(mode=0o600)
-        temporary.write_text(json.dumps({"url": url, "pid": os.getpid(), "token": token}))
-        temporary.replace(self.store / "writer.json")
-        return token
+        return address.publish(self.store.local, url)
 
     def close(self) -> None:
         """Give up writing."""
         with self._guard:
-            if self._lock.closed:
+            if not self._is_open:
                 return
-            (self.store / "writer.json").unlink(missing_ok=True)
+            self._is_open = False
+            address.withdraw(self.store.local)
             with contextlib.suppress(OSError):  # a full disk: the next process reads the keys again
                 if self._is_known:
                     self._repeats.save()
             self.con.close()
-            self._lock.close()
+            self._alone.close()
+            self._locks.close()
 
     def __enter__(self) -> Writer:
         return self
@@ -152,56 +155,60 @@ class Writer:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _keep_alone(self, clock: str) -> None:
+        """Recorded time is one writer's clock: no other may write meanwhile. Raises StoreInUse."""
+        self._alone.close()
+        if clock == "recorded" and not self._alone.enter_context(self.lease("recorded time")):
+            raise in_use(self.store)
+
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """Commit at the end, or nothing of it."""
-        self.con.execute("BEGIN")
-        try:
-            yield
-            self._is_known = False
-            self.con.execute("COMMIT")
-            self._is_known = True
-        except BaseException:
-            with contextlib.suppress(duckdb.Error):
-                self.con.execute("ROLLBACK")
-            raise
+    def _transaction(self, held: Iterable[int]) -> Iterator[None]:
+        """Commit at the end, or nothing of it; meanwhile others are kept from these buckets."""
+        with self._locks.held(held):
+            self.con.execute("BEGIN")
+            try:
+                self._catch_up()
+                yield
+                self._locks.confirm()
+                self._is_known = False
+                self.con.execute("COMMIT")
+                self._is_known = True
+            except BaseException:
+                with contextlib.suppress(duckdb.Error):
+                    self.con.execute("ROLLBACK")
+                raise
 
     def _read(self) -> None:
         """Learn from the store what is in it: on opening, and after a commit that may have been."""
-        self._repeats = Repeats(self.con, self.store / "index")
-        self.chains = Ledger(self.con)
+        with lake.reading(self.con):  # of one and the same commit
+            self._others = Others(self.con) if self.store.postgres else None
+            self._repeats = Repeats(self.con, None if self._others else self.store.local / "index")
+            self.chains = Ledger(self.con)
         self._is_known = True
 
-    def _open(self, clock: str) -> duckdb.DuckDBPyConnection:
-        con = lake.attach(self.store, read_only=False)
-        con.execute("SET threads = 1")  # a commit is many small queries: handing them on costs more
+    def _catch_up(self) -> None:
+        """Take in what other writers stored before this transaction began."""
+        others = self._others
+        if others is None or not others.look():
+            return
         try:
-            self._prepare(con, clock)
-        except duckdb.Error as error:
-            con.close()
-            raise StoreError(
-                f"{self.store}, which cannot be written: {first_line(error)}", "a whole store"
-            ) from error
-        except StoreError:
-            con.close()
-            raise
-        return con
-
-    def _prepare(self, con: duckdb.DuckDBPyConnection, clock: str) -> None:
-        row = con.execute(
-            "SELECT count(*) FROM duckdb_tables() WHERE database_name = ? AND table_name = 'meta'",
-            [lake.ALIAS],
-        ).fetchone()
-        if row == (0,):
-            schema.create_tables(con, clock)
-            fsync_below(self.store / "data")
-        schema.migrate(con, self.store)
-        if clock == "recorded" and lake.clock_kind(con) != "recorded":
-            raise StoreError(
-                f"{self.store}, a store of real time",
-                "one of recorded time",
-                "replay into a new --store, or send to this one with --endpoint",
-            )
+            spans = others.rows("spans", "device_id, name, rest", f"name = '{TOMBSTONE}'")
+            events = others.rows("chain_events", "*")
+            keys = {
+                name: others.rows(name, ", ".join(schema.KEYS[name]))
+                for name in self._repeats.tables()
+            }
+        except Forgotten:
+            self.con.execute("ROLLBACK")  # it is spoilt; nothing was written in it
+            self.con.execute("BEGIN")
+            others.look()
+            self._repeats = Repeats(self.con, None)
+            self.chains = Ledger(self.con)
+        else:
+            for name, rows in keys.items():
+                self._repeats.learn(name, rows)
+            self.chains.go_on(events, spans)
+        others.know()
 
     def _own_clock(self) -> Clock:
         if lake.clock_kind(self.con) == "system":
@@ -243,23 +250,18 @@ class Writer:
         return incoming
 
 
-def _take_lock(store: Path) -> Any:
-    try:
-        lock = (store / "writer.lock").open("a")
-    except OSError as error:
-        raise StoreError(
-            f"{store}, which cannot be written: {error.strerror}", "a folder of yours"
-        ) from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        lock.close()
-        raise StoreInUse(
-            f"{store} in use by another process that writes",
-            "to be the only writer",
-            "it is being served: send to it with --endpoint, or stop it",
-        ) from error
-    return lock
+def _claimed(store: Location) -> Locks:
+    """The locks of a store, and its folders where there are none yet. Raises StoreError."""
+    if store.postgres:
+        lake.create_local(store)
+        return locks_of(store)
+    if not lake.is_store(store):
+        lake.create_folder(store)
+    locks = locks_of(store)
+    address.forget(store.local)
+    fsync(store.local)
+    fsync(store.local.absolute().parent)
+    return locks
 
 
 def _nanoseconds(at: datetime) -> int:

@@ -14,7 +14,7 @@ import pytest
 
 import observability
 from observability.store import lake
-from observability.store.schema import schema_version
+from observability.store.lake import schema_version
 from observability.store.selection import Selection, count_spans
 from observability.store.stored import stored_decision
 from observability.store.write import Writer

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from observability.store import lake
+from observability.store.locks import StoreInUse
 from observability.store.schema import KEYS
-from observability.store.write import StoreInUse, Writer
+from observability.store.write import Writer
 from tests.spans import (
     NOON,
     batch,
