@@ -19,7 +19,7 @@ import duckdb
 
 from traces.errors import StoreError, first_line
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 ALIAS = "fleet"
 _EXTENSIONS = ("sqlite_scanner", "ducklake")
 MARK = "store.toml"

@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from observability.store.durable import PARTITIONED, fsync, fsync_below
-from observability.store.lake import MARK, SCHEMA_VERSION, mark
+from observability.store.lake import ALIAS, MARK, SCHEMA_VERSION, mark
 from traces.errors import StoreError
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -38,6 +38,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     ),
     "models": ("name", "version", "digest"),
     "model_references": ("name", "version", "digest", "reference_id"),
+    "holds": ("hold_id", "released"),
+    "maintenance": ("started_at",),
 }
 """What makes a row of each table the same row; the writer stores it once."""
 
@@ -62,6 +64,12 @@ def _partitioned(name: str) -> str:
     return f"ALTER TABLE {name} SET PARTITIONED BY ({by})"
 
 
+_SORTED = (
+    "ALTER TABLE decisions SET SORTED BY (decided_at)",
+    f"CALL {ALIAS}.set_option('sort_on_insert', false)",
+)
+"""Files are sorted when they are merged; a commit need not pay for it."""
+
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: (
         "ALTER TABLE decisions ADD COLUMN chain_id VARCHAR",
@@ -84,10 +92,17 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         _partitioned("reviews"),
         _partitioned("chain_events"),
     ),
+    3: (
+        "ALTER TABLE chain_events ADD COLUMN IF NOT EXISTS first_received_at TIMESTAMPTZ",
+        "DROP VIEW chain_gaps",
+        "DROP VIEW chain_status",
+        *_made("chain_gaps", "chain_status", "holds", "maintenance", "held"),
+        *_SORTED,
+    ),
 }
 """Statements that take a store from the version before to the version that is the key.
 
-What `_made` takes from schema.sql is to be written out here when a later version changes it.
+What `_made` takes from schema.sql may be newer than the version that it is made for: a later one says so.
 """
 
 
@@ -132,6 +147,8 @@ def create_tables(con: duckdb.DuckDBPyConnection, clock: str) -> None:
     )
     for name in PARTITIONED:
         con.execute(_partitioned(name))
+    for statement in _SORTED:
+        con.execute(statement)
     con.execute("COMMIT")
 
 

@@ -144,7 +144,7 @@ def lost_catalog(store: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "found"),
     [
-        (newer_mark, "of schema version 99; expected at most 2; hint: a newer Whence wrote it"),
+        (newer_mark, "of schema version 99; expected at most 3; hint: a newer Whence wrote it"),
         (broken_mark, "store.toml, which cannot be read; expected schema_version = <number>"),
         (odd_mark, "store.toml, which cannot be read"),
         (empty_mark, "store.toml, which cannot be read"),
@@ -162,7 +162,7 @@ def test_a_store_that_was_harmed_is_refused_in_one_line(
 def test_a_catalog_that_a_newer_whence_migrated_is_refused_to_write(store: Path) -> None:
     with Writer(store) as newer:
         newer.con.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
-    with pytest.raises(StoreError, match="of schema version 99; expected at most 2"):
+    with pytest.raises(StoreError, match="of schema version 99; expected at most 3"):
         Writer(store)
 
 
@@ -267,7 +267,7 @@ def test_an_earlier_version_is_kept_out_before_the_tables_change(
         Writer(store)
     monkeypatch.undo()
     monkeypatch.setattr(lake, "SCHEMA_VERSION", 1)
-    with pytest.raises(StoreError, match="of schema version 2; expected at most 1"):
+    with pytest.raises(StoreError, match="of schema version 3; expected at most 1"):
         lake.connect(store)
     monkeypatch.undo()
     Writer(store).close()
