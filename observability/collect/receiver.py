@@ -15,8 +15,10 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
+import duckdb
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
@@ -36,10 +38,11 @@ from observability.collect.bodies import (
 from observability.collect.clock import sighting
 from observability.collect.decode import decode
 from observability.collect.limits import Limits
+from observability.collect.maintenance import Maintenance
 from observability.collect.recorded import RECEIVED_AT, Recorded, recorded
 from observability.store.append import unpack
 from observability.store.write import Batch, Writer
-from traces.errors import InvalidPayload, StoreError
+from traces.errors import InvalidPayload, StoreError, first_line
 from traces.otlp_json import decode_json
 
 TRACES_PATH = "/v1/traces"
@@ -66,9 +69,14 @@ class Receiver:
     """
 
     def __init__(
-        self, batcher: Batcher, writer: Writer, token: str, limits: Limits | None = None
+        self,
+        batcher: Batcher,
+        writer: Writer,
+        maintenance: Maintenance,
+        token: str,
+        limits: Limits | None = None,
     ) -> None:
-        self._batcher, self._writer = batcher, writer
+        self._batcher, self._writer, self._maintenance = batcher, writer, maintenance
         self._token = token
         self._limits = limits or Limits()
         self.refused: Counter[int] = Counter()
@@ -126,6 +134,23 @@ class Receiver:
         except StoreError as error:
             return self._answer(_Refused(409, str(error)), _JSON)
         return Response("{}", media_type=_JSON)
+
+    async def maintain(self, request: Request) -> Response:
+        """Maintain the store now; the body is the retention in days, or empty for what was stated last."""
+        try:
+            _check_host(request)
+            self._check_token(request)
+            days = (await self._body(request, 64)).decode(errors="replace")
+            if days and not days.isdecimal():
+                raise _Refused(400, f"found retention {days!r}; expected a number of days")
+            run = await asyncio.to_thread(self._maintenance.run, int(days) if days else None)
+        except _Refused as refusal:
+            return self._answer(refusal, _JSON)
+        except ClientDisconnect:
+            return Response(status_code=499)
+        except (duckdb.Error, OSError) as error:
+            return self._answer(_Refused(503, first_line(error), retry_after=5), _JSON)
+        return Response(json.dumps(asdict(run), default=datetime.isoformat), media_type=_JSON)
 
     async def _store(self, body: Body, content_type: str) -> Accepted:
         try:

@@ -12,9 +12,10 @@ from starlette.routing import Route
 
 from observability.collect.batcher import Batcher
 from observability.collect.limits import Limits
+from observability.collect.maintenance import Maintenance
 from observability.collect.receiver import CLOCK_PATH, TRACES_PATH, Receiver
 from observability.collect.scan.warmth import begin_to_warm_up
-from observability.store.append import APPEND_PATH
+from observability.store.append import APPEND_PATH, MAINTAIN_PATH
 from observability.store.write import Writer
 from traces.device.clock import Clock
 
@@ -37,6 +38,7 @@ class Service:
         return [
             Route(TRACES_PATH, self._traces, methods=["POST"]),
             Route(APPEND_PATH, self._append, methods=["POST"]),
+            Route(MAINTAIN_PATH, self._maintain, methods=["POST"]),
             Route(CLOCK_PATH, self._keep_time, methods=["POST"]),
         ]
 
@@ -49,17 +51,25 @@ class Service:
         with Writer(self._store, self._clock) as writer:
             begin_to_warm_up()
             batcher = Batcher(writer, self._limits.queue_bytes, limits=self._limits)
-            self._receiver = Receiver(batcher, writer, writer.publish(self._url), self._limits)
+            maintenance = Maintenance(writer)
+            token = writer.publish(self._url)
+            self._receiver = Receiver(batcher, writer, maintenance, token, self._limits)
             try:
                 yield
             finally:
                 batcher.close()
+                maintenance.close()
 
     async def _traces(self, request: Request) -> Response:
         return await self._receiver.traces(request) if self._receiver else Response(status_code=503)
 
     async def _append(self, request: Request) -> Response:
         return await self._receiver.append(request) if self._receiver else Response(status_code=503)
+
+    async def _maintain(self, request: Request) -> Response:
+        return (
+            await self._receiver.maintain(request) if self._receiver else Response(status_code=503)
+        )
 
     async def _keep_time(self, request: Request) -> Response:
         return (

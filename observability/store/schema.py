@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from observability.store.durable import PARTITIONED, fsync, fsync_below
-from observability.store.lake import ALIAS, MARK, SCHEMA_VERSION, mark
+from observability.store.lake import MARK, SCHEMA_VERSION, mark
 from traces.errors import StoreError
 
 KEYS: dict[str, tuple[str, ...]] = {
@@ -47,7 +47,8 @@ CONTENT = ("decisions", "outcomes", "reviews", "spans")
 """Tables whose rows carry a digest: the same key with another digest is a conflict."""
 
 
-def _statements() -> list[str]:
+def statements() -> list[str]:
+    """What makes the tables and views, in order."""
     text = (Path(__file__).parent / "schema.sql").read_text()
     return [statement for statement in text.split(";\n") if statement.strip()]
 
@@ -55,7 +56,7 @@ def _statements() -> list[str]:
 def _made(*names: str) -> tuple[str, ...]:
     """The statements that make these tables and views."""
     wanted = [(f"CREATE TABLE {name} ", f"CREATE VIEW {name} ") for name in names]
-    found = (statement.lstrip() for statement in _statements())
+    found = (statement.lstrip() for statement in statements())
     return tuple(one for one in found if one.startswith(tuple(sum(wanted, ()))))
 
 
@@ -63,12 +64,6 @@ def _partitioned(name: str) -> str:
     by = "year(received_at), month(received_at), day(received_at)"
     return f"ALTER TABLE {name} SET PARTITIONED BY ({by})"
 
-
-_SORTED = (
-    "ALTER TABLE decisions SET SORTED BY (decided_at)",
-    f"CALL {ALIAS}.set_option('sort_on_insert', false)",
-)
-"""Files are sorted when they are merged; a commit need not pay for it."""
 
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: (
@@ -97,7 +92,6 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "DROP VIEW chain_gaps",
         "DROP VIEW chain_status",
         *_made("chain_gaps", "chain_status", "holds", "maintenance", "held"),
-        *_SORTED,
     ),
 }
 """Statements that take a store from the version before to the version that is the key.
@@ -110,7 +104,7 @@ What `_made` takes from schema.sql may be newer than the version that it is made
 def arrow_schemas() -> Mapping[str, pa.Schema]:
     """The Arrow schema of each table, read off the DDL itself."""
     with duckdb.connect() as con:
-        for statement in _statements():
+        for statement in statements():
             con.execute(statement)
         return {name: con.sql(f"FROM {name} LIMIT 0").to_arrow_table().schema for name in KEYS}
 
@@ -139,7 +133,7 @@ def arrow_table(
 def create_tables(con: duckdb.DuckDBPyConnection, clock: str) -> None:
     """Fill an empty catalog, in one transaction."""
     con.execute("BEGIN")
-    for statement in _statements():
+    for statement in statements():
         con.execute(statement)
     con.executemany(
         "INSERT INTO meta VALUES (?, ?)",
@@ -147,8 +141,6 @@ def create_tables(con: duckdb.DuckDBPyConnection, clock: str) -> None:
     )
     for name in PARTITIONED:
         con.execute(_partitioned(name))
-    for statement in _SORTED:
-        con.execute(statement)
     con.execute("COMMIT")
 
 

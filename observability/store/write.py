@@ -25,7 +25,7 @@ import pyarrow as pa
 from observability.store import lake, schema
 from observability.store.durable import TableFiles, fsync, fsync_below
 from observability.store.ledger import Ledger
-from observability.store.refused import Conflict, conflict_table
+from observability.store.refused import Conflict, conflict_table, with_names
 from observability.store.seen import Seen
 from observability.store.views import replace_views
 from traces.device.clock import Clock, RecordedClock, SystemClock
@@ -120,6 +120,12 @@ class Writer:
                 self._files.sync(folders)
             self.clock = self._own_clock()
 
+    @contextlib.contextmanager
+    def changing(self, *tables: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A transaction of maintenance on these tables; what it writes is durable before it commits."""
+        with self._guard, self._transaction(), self._files.synced(tables):
+            yield self.con
+
     def publish(self, url: str) -> str:
         """Tell other processes where to hand their writes; returns the token that they must show."""
         token = secrets.token_urlsafe(32)
@@ -210,7 +216,7 @@ class Writer:
         if conflicts:
             receipt.conflicts = len(conflicts)
             conflicts = [(name, {"received_at": self.now(), **row}) for name, row in conflicts]
-            named = [(name, self._with_names(row)) for name, row in conflicts]
+            named = [(name, with_names(self.con, row)) for name, row in conflicts]
             self._insert({"conflicts": conflict_table(named)}, Receipt(), {})
         return stored, conflicts
 
@@ -257,14 +263,6 @@ class Writer:
         if len(kept) == incoming.num_rows:
             return incoming
         return incoming.take(pa.array(kept, pa.int64()))
-
-    def _with_names(self, row: dict[str, Any]) -> dict[str, Any]:
-        """A row of `decisions` with the names of its inputs; any other as it is."""
-        found = self.con.execute(
-            "SELECT names, categorical_names FROM layouts WHERE layout_id = ?",
-            [row.get("layout_id")],
-        ).fetchone()
-        return {**row, "names": found[0], "categorical_names": found[1]} if found else row
 
     def _insert_rows(self, name: str, incoming: pa.Table) -> pa.Table:
         """Insert the rows, stamped with `now` where they have no received_at, and return them so."""
