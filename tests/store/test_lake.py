@@ -13,7 +13,9 @@ import duckdb
 import pytest
 
 import observability
-from observability.store import lake
+from observability.store import lake, maintain
+from observability.store.read import Window
+from observability.store.read_health import health
 from observability.store.schema import schema_version
 from observability.store.selection import Selection, count_spans
 from observability.store.stored import stored_decision
@@ -23,6 +25,7 @@ from traces import ChainPosition
 from traces.errors import StoreError, WhenceError
 
 FIRST = Path(__file__).parent / "fixtures" / "v1.zip"
+SECOND = Path(__file__).parent / "fixtures" / "v2.zip"
 
 
 def refused(store: Path) -> str:
@@ -238,9 +241,33 @@ def test_a_store_of_version_1_is_read_without_reviews_and_then_takes_them(tmp_pa
     ]
 
 
-def test_a_migrated_store_has_the_tables_of_a_new_one(store: Path, tmp_path: Path) -> None:
+def test_a_store_of_version_2_is_read_as_it_is_and_says_the_same_of_its_chains_afterwards(
+    tmp_path: Path,
+) -> None:
+    store = tmp_path / "fleet"
+    shutil.unpack_archive(SECOND, store)
+    told = "FROM chain_status"
+    with lake.connect(store) as con:
+        before = con.sql(told).fetchall()
+        storage = health(con, store, Window()).storage
+        assert (storage.schema_version, storage.held, storage.maintained) == (2, 0, None)
+    Writer(store).close()
+    assert rows(store, told) == before
+    with Writer(store) as writer:
+        writer.write(batch(decision_span()))
+        with lake.cursor(writer.con) as con:
+            done = maintain.begin(con)
+        assert list(maintain.steps(writer, done))
+    assert rows(store, told) == before
+    assert rows(store, "SELECT count(*) FROM decisions") == [(9,)]
+
+
+@pytest.mark.parametrize("archive", [FIRST, SECOND])
+def test_a_migrated_store_has_the_tables_of_a_new_one(
+    store: Path, tmp_path: Path, archive: Path
+) -> None:
     old = tmp_path / "old"
-    shutil.unpack_archive(FIRST, old)
+    shutil.unpack_archive(archive, old)
     Writer(old).close()
     asked = (
         "SELECT table_name, column_name, data_type FROM duckdb_columns() "
