@@ -19,7 +19,7 @@ from observability.store.write import Writer
 GRACE = timedelta(minutes=10)
 """How long a reader may take: what it began to read stays on the disk for so long."""
 STEP_BYTES = 8 << 20
-"""What a step merges at most, some 70,000 decisions: commits wait for about a third of a second."""
+"""What a step merges at most, 30,000 decisions or more: commits wait for so long."""
 STEP_FILES = 128
 SMALL_BYTES = STEP_BYTES // 2
 """A file below is worth merging."""
