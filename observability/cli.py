@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     _serving(commands)
     _moving(commands)
     _asking(commands)
+    _keeping(commands)
     commands.add_parser("device", help="keys and status, on the device itself")
     return parser
 
@@ -126,6 +127,16 @@ def _moving(commands: argparse._SubParsersAction) -> None:
     show.add_argument("version", nargs="?")
     for action in (add, show, actions.add_parser("list", help="all of them")):
         _common(action)
+
+
+def _keeping(commands: argparse._SubParsersAction) -> None:
+    maintain = _command(
+        commands, "maintain", "merge files, remove what is older than the retention"
+    )
+    maintain.add_argument(
+        "--retention-days", type=int, metavar="DAYS", help="from now on; at first 184"
+    )
+    maintain.add_argument("--override", action="store_true", help="let it be less than 184")
 
 
 def _asking(commands: argparse._SubParsersAction) -> None:

@@ -8,7 +8,8 @@ from typing import Any
 import streamlit as st
 
 from observability.store.read_chains import Chains
-from observability.store.read_health import LISTED, Health, Late, Storage
+from observability.store.read_health import LISTED, Health, Late
+from observability.store.read_storage import Maintained, Storage
 from observability.store.spells import Spell, spells
 from pages import components
 from pages.components import Tile
@@ -69,7 +70,10 @@ def tiles(found: Health) -> tuple[Tile, ...]:
         Tile(
             "Store",
             size(storage.bytes),
-            f"{many(sum(storage.files['files']), 'file')}, {many(storage.snapshots, 'snapshot')}",
+            ""
+            if storage.bytes_per_decision is None
+            else f"{size(round(storage.bytes_per_decision))} a decision",
+            "All tables and the catalog.",
         ),
     )
 
@@ -122,27 +126,40 @@ def storage(found: Storage) -> None:
             [_table(row) for row in found.files.iter_rows(named=True)],
             alt="The tables of the store with the number and size of their files",
         )
-    newest, oldest = found.newest_snapshot_at, found.oldest_snapshot_at
     with facts:
         components.facts(
             {
-                "In all": f"{size(found.bytes)} in {count(sum(found.files['files']))} files",
-                "Catalog": NOT_RECORDED
-                if found.catalog_bytes is None
-                else size(found.catalog_bytes),
-                "Snapshots": f"{count(found.snapshots)}"
-                + ("" if oldest is None else f", the oldest of {instant(oldest)}"),
-                "Newest commit": NOT_RECORDED if newest is None else instant(newest),
-                "Last maintenance": "never"
-                if found.maintained_at is None
-                else instant(found.maintained_at),
+                "In all": f"{size(found.bytes)} in {many(sum(found.files['files']), 'file')}",
+                "To be merged": f"{many(found.small, 'small file')}",
+                "Last maintenance": _maintained(found.maintained),
+                "Retention": f"{many(found.retention_days, 'day')} from receipt",
+                "Oldest decision": NOT_RECORDED
+                if found.oldest_received_at is None
+                else f"received {instant(found.oldest_received_at)}",
+                "Under hold": many(found.held, "decision"),
+                "Newest commit": NOT_RECORDED
+                if found.newest_snapshot_at is None
+                else instant(found.newest_snapshot_at),
                 "Schema version": str(found.schema_version),
                 "Clock": "recorded time"
                 if found.clock == "recorded"
                 else "system: this machine's time",
             },
-            alt="Snapshots, maintenance, schema version and clock of the store",
+            alt="Files, maintenance, retention, schema version and clock of the store",
         )
+
+
+def _maintained(found: Maintained | None) -> str:
+    if found is None:
+        return "never"
+    did = (
+        (found.merged, many(found.merged, "file") + " merged"),
+        (found.removed, many(found.removed, "file") + " removed"),
+        (found.expired, many(found.expired, "row") + " expired"),
+        (found.folded, many(found.folded, "chain event") + " folded"),
+    )
+    said = ", ".join(text for count_, text in did if count_) or "nothing to do"
+    return f"{instant(found.started_at)}: {said}"
 
 
 def _doubts(found: Health) -> list[str]:

@@ -15,9 +15,11 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict
+from datetime import datetime
 from http import HTTPStatus
 from typing import Any
 
+import duckdb
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 from google.rpc.status_pb2 import Status
@@ -38,15 +40,16 @@ from observability.collect.bodies import (
 from observability.collect.clock import sighting
 from observability.collect.decode import decode
 from observability.collect.limits import Limits
+from observability.collect.maintenance import Maintenance
 from observability.collect.recorded import RECEIVED_AT, Recorded, recorded
-from observability.store.append import APPEND_PATH, unpack
+from observability.store.append import APPEND_PATH, MAINTAIN_PATH, unpack
 from observability.store.write import Batch, Writer
-from traces.errors import InvalidPayload, StoreError
+from traces.errors import InvalidPayload, StoreError, first_line
 from traces.otlp_json import decode_json
 
 TRACES_PATH = "/v1/traces"
 CLOCK_PATH = "/whence/clock"
-PATHS = (TRACES_PATH, APPEND_PATH, CLOCK_PATH)
+PATHS = (TRACES_PATH, APPEND_PATH, CLOCK_PATH, MAINTAIN_PATH)
 UNVERIFIED = "unverified"
 _log = logging.getLogger("whence.collect")
 _PROTOBUF, _JSON = "application/x-protobuf", "application/json"
@@ -68,16 +71,26 @@ class Receiver:
     """
 
     def __init__(
-        self, batcher: Batcher, writer: Writer, token: str, limits: Limits | None = None
+        self,
+        batcher: Batcher,
+        writer: Writer,
+        maintenance: Maintenance,
+        token: str,
+        limits: Limits | None = None,
     ) -> None:
-        self._batcher, self._writer = batcher, writer
+        self._batcher, self._writer, self._maintenance = batcher, writer, maintenance
         self._token = token
         self._limits = limits or Limits()
         self.refused: Counter[int] = Counter()
 
     async def answer(self, path: str, request: Request) -> Response:
         """Answer a request to one of PATHS, in OTLP's form whatever is wrong with it."""
-        handle = {TRACES_PATH: self._traces, APPEND_PATH: self._append, CLOCK_PATH: self._keep_time}
+        handle = {
+            TRACES_PATH: self._traces,
+            APPEND_PATH: self._append,
+            CLOCK_PATH: self._keep_time,
+            MAINTAIN_PATH: self._maintain,
+        }
         try:
             _check_method(request)
             _check_host(request)
@@ -128,6 +141,18 @@ class Receiver:
         except StoreError as error:
             raise _Refused(409, str(error)) from error
         return Response("{}", media_type=_JSON)
+
+    async def _maintain(self, request: Request) -> Response:
+        """Maintain the store now; the body is the retention in days, or empty for what was stated last."""
+        self._check_token(request)
+        days = (await self._body(request, 64)).decode(errors="replace")
+        if days and not days.isdecimal():
+            raise _Refused(400, f"found retention {days!r}; expected a number of days")
+        try:
+            run = await asyncio.to_thread(self._maintenance.run, int(days) if days else None)
+        except (duckdb.Error, OSError, StoreError) as error:
+            raise _Refused(503, first_line(error), retry_after=5) from error
+        return Response(json.dumps(asdict(run), default=datetime.isoformat), media_type=_JSON)
 
     async def _store(self, body: Body, content_type: str) -> Accepted:
         try:

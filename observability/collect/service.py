@@ -12,6 +12,7 @@ from starlette.routing import Route
 
 from observability.collect.batcher import Batcher
 from observability.collect.limits import Limits
+from observability.collect.maintenance import Maintenance
 from observability.collect.receiver import PATHS, Receiver, come_again
 from observability.collect.scan.warmth import begin_to_warm_up
 from observability.store.location import Store
@@ -48,11 +49,14 @@ class Service:
         with Writer(self._store, self._clock) as writer:
             begin_to_warm_up()
             batcher = Batcher(writer, self._limits.queue_bytes, limits=self._limits)
-            self._receiver = Receiver(batcher, writer, writer.publish(self._url), self._limits)
+            maintenance = Maintenance(writer)
+            token = writer.publish(self._url)
+            self._receiver = Receiver(batcher, writer, maintenance, token, self._limits)
             try:
                 yield
             finally:
                 batcher.close()
+                maintenance.close()
 
     async def _answer(self, path: str, request: Request) -> Response:
         if self._receiver is None:

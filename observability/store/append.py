@@ -13,6 +13,7 @@ import time
 import zipfile
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import polars as pl
@@ -26,7 +27,9 @@ from observability.store.write import Batch, Receipt, Writer
 from traces.errors import InvalidPayload, StoreError
 
 APPEND_PATH = "/whence/append"
+MAINTAIN_PATH = "/whence/maintain"
 _WAIT_FOR_OWNER_S = 10.0
+_OWNER_TAKES_S = 60.0
 
 
 class _NotListening(StoreError):
@@ -46,7 +49,9 @@ def append(store: Store, frames: Mapping[str, pl.DataFrame | pa.Table]) -> Recei
                 return writer.write(batch)
         except StoreInUse as in_use:
             try:
-                return _hand_over(published(location_of(store).local), batch)
+                body = pack(batch)
+                answer = ask_owner(store, APPEND_PATH, body, "application/zip", _OWNER_TAKES_S)
+                return Receipt(**{f.name: answer[f.name] for f in dataclasses.fields(Receipt)})
             except (FileNotFoundError, _NotListening) as absent:
                 if time.monotonic() > deadline:
                     raise (absent if isinstance(absent, _NotListening) else in_use) from None
@@ -90,12 +95,16 @@ def _table(
     return arrow_table(name, rows, received_at)
 
 
-def _hand_over(owner: Mapping[str, str], batch: Batch) -> Receipt:
+def ask_owner(
+    store: Store, path: str, body: bytes, content_type: str, timeout_s: float
+) -> dict[str, Any]:
+    """What the process that owns writing answers. Raises StoreError, FileNotFoundError where none says so."""
+    owner = published(location_of(store).local)
     address = urlsplit(owner["url"])
-    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=60)
+    connection = http.client.HTTPConnection(address.hostname or "", address.port, timeout=timeout_s)
     try:
-        headers = {"Authorization": f"Bearer {owner['token']}", "Content-Type": "application/zip"}
-        connection.request("POST", APPEND_PATH, pack(batch), headers)
+        headers = {"Authorization": f"Bearer {owner['token']}", "Content-Type": content_type}
+        connection.request("POST", path, body, headers)
         response = connection.getresponse()
         answer = json.loads(response.read())
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -109,4 +118,4 @@ def _hand_over(owner: Mapping[str, str], batch: Batch) -> Receipt:
         raise StoreError(
             f"{response.status} from the writer at {owner['url']}", "200", answer.get("message", "")
         )
-    return Receipt(**{f.name: answer[f.name] for f in dataclasses.fields(Receipt)})
+    return answer

@@ -7,6 +7,7 @@ whole and durable once its PUT succeeded.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Iterator
 from datetime import datetime
@@ -41,7 +42,8 @@ class TableFiles:
     def sync(self, folders: Iterable[Path]) -> None:
         """Sync what was written to them since. Raises OSError, and StoreError where nothing was."""
         for folder in folders:
-            new = _files(folder) - self._synced[folder]
+            now = _files(folder)
+            new = now - self._synced[folder]
             if not new:
                 raise StoreError(
                     f"no new file in {folder}", "the rows just inserted", "a bug: report it"
@@ -53,7 +55,25 @@ class TableFiles:
                 for path in _above(folder, self._data):
                     fsync(path)
                 self._named.add(folder)
-            self._synced[folder] |= new
+            self._synced[folder] = now
+
+    @contextlib.contextmanager
+    def synced(self, tables: Iterable[str]) -> Iterator[None]:
+        """Sync at the end what the block writes to these tables, in whatever folders. Raises OSError."""
+        if self._in_s3:
+            yield
+            return
+        tops = [self._data / "main" / table for table in tables]
+        before = _files_below(tops)
+        yield
+        new = _files_below(tops) - before
+        for file in new:
+            fsync(file)
+        for folder in {above for file in new for above in _above(file, self._data)}:
+            fsync(folder)
+        for file in new:
+            if file.parent in self._synced:
+                self._synced[file.parent].add(file.name)
 
 
 def fsync_below(top: Path) -> None:
@@ -79,6 +99,10 @@ def _files(folder: Path) -> set[str]:
             return {entry.name for entry in entries if entry.is_file()}
     except FileNotFoundError:
         return set()
+
+
+def _files_below(tops: Iterable[Path]) -> set[Path]:
+    return {Path(at) / file for top in tops for at, _, files in os.walk(top) for file in files}
 
 
 def _above(path: Path, top: Path) -> Iterator[Path]:

@@ -22,8 +22,10 @@ from observability.store.postgres import has_catalog
 from observability.store.s3 import s3_here
 from traces.errors import StoreError, first_line
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 ALIAS = "fleet"
+MAINTENANCE = "maintenance"
+"""The message of a commit that adds no row."""
 MARK = "store.toml"
 _CATALOG = "catalog.sqlite"
 _FOLDERS = ("data", "models", "references", "keys")
@@ -137,6 +139,11 @@ def snapshot_id(con: duckdb.DuckDBPyConnection) -> int:
     """The number of the newest commit; it grows with each."""
     row = con.execute(f"FROM {ALIAS}.current_snapshot()").fetchone()
     return row[0] if row else 0
+
+
+def as_maintenance(con: duckdb.DuckDBPyConnection) -> None:
+    """Say of the transaction that it changes where rows lie, and adds none."""
+    con.execute(f"CALL {ALIAS}.set_commit_message('whence', '{MAINTENANCE}')")
 
 
 def clock_kind(con: duckdb.DuckDBPyConnection) -> Literal["system", "recorded"]:

@@ -1,7 +1,7 @@
 """What other writers committed to a store since this one last looked.
 
-Owns the numbers of the commits that are known here, its own among them. Where nothing newer is, nothing
-is read.
+Owns the numbers of the commits that are known here, its own among them, and those of maintenance. Where
+nothing newer is, nothing is read.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ class Others:
     def look(self) -> bool:
         """Whether this transaction sees commits that are not known."""
         self._seen = lake.snapshot_id(self._con)
+        if self._spans():
+            self._own |= self._maintained()
         return bool(self._spans())
 
     def rows(self, table: str, columns: str, where: str = "true") -> pa.Table:
@@ -57,6 +59,15 @@ class Others:
             row = self._con.execute(f"FROM {lake.ALIAS}.last_committed_snapshot()").fetchone()
             if row and row[0] is not None:
                 self._own.add(row[0])
+
+    def _maintained(self) -> set[int]:
+        """The commits since then that moved rows and added none."""
+        rows = self._con.execute(
+            f"SELECT snapshot_id FROM ducklake_snapshots('{lake.ALIAS}')"
+            " WHERE snapshot_id > ? AND commit_message = ?",
+            [self._known, lake.MAINTENANCE],
+        ).fetchall()
+        return {row[0] for row in rows}
 
     def _spans(self) -> list[tuple[int, int]]:
         """From and to, both included, of the numbers between which no own one lies."""

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 import duckdb
 import polars as pl
 
-from observability.store.lake import ALIAS, clock_kind, schema_version
-from observability.store.location import Store, location_of
+from observability.store.location import Store
 from observability.store.read import Window, frame, one
 from observability.store.read_chains import Chains, chains, completed
 from observability.store.read_decisions import bucket_width
+from observability.store.read_storage import Storage, storage
 
 LATE_AT_LEAST = timedelta(hours=1)
 """A decision came late when it took longer than this,"""
@@ -114,19 +114,6 @@ ORDER BY received_at DESC, device_id, span_key
 LIMIT $listed
 """
 
-_FILES = f"""
-SELECT table_name AS name, file_count + delete_file_count AS files,
-    file_size_bytes + delete_file_size_bytes AS bytes
-FROM ducklake_table_info('{ALIAS}')
-ORDER BY bytes DESC, name
-"""
-
-_SNAPSHOTS = f"""
-SELECT count(*) AS snapshots, min(snapshot_time) AS oldest_snapshot_at,
-    max(snapshot_time) AS newest_snapshot_at,
-    max(snapshot_time) FILTER (map_contains(changes, 'merge_adjacent')) AS maintained_at
-FROM ducklake_snapshots('{ALIAS}')
-"""
 _NAMED = 3
 
 
@@ -183,25 +170,6 @@ class Late:
 
 
 @dataclass(frozen=True, slots=True)
-class Storage:
-    """How a store lies on disk. `files`: name of the table, files, bytes."""
-
-    files: pl.DataFrame
-    catalog_bytes: int | None
-    snapshots: int
-    oldest_snapshot_at: datetime | None
-    newest_snapshot_at: datetime | None
-    maintained_at: datetime | None
-    schema_version: int
-    clock: Literal["system", "recorded"]
-
-    @property
-    def bytes(self) -> int:
-        """Of all tables and the catalog."""
-        return sum(self.files["bytes"]) + (self.catalog_bytes or 0)
-
-
-@dataclass(frozen=True, slots=True)
 class Health:
     """How a fleet's decisions arrive over a window of `received_at`, and where they lie.
 
@@ -241,7 +209,7 @@ def health(con: duckdb.DuckDBPyConnection, store: Store, window: Window) -> Heal
         rejects=rejects.drop("rejected_in_all", "reasons"),
         conflicted=_first(conflicts, "conflicts"),
         conflicts=conflicts.drop("conflicts"),
-        storage=_storage(con, store),
+        storage=storage(con, store),
         chains=chains(con),
     )
 
@@ -254,17 +222,6 @@ def _late(con: duckdb.DuckDBPyConnection, chosen: dict[str, Any], arrived: Arriv
     between = {"first_at": found.pop("first_at"), "last_at": found.pop("last_at")}
     listed = {**asked, **between, "pauses": COMPLETE_PAUSES, "listed": LISTED}
     return Late(over_s=over_s, **found, blocks=completed(con, frame(con, _BLOCKS, listed)))
-
-
-def _storage(con: duckdb.DuckDBPyConnection, store: Store) -> Storage:
-    catalog = location_of(store).local / "catalog.sqlite"
-    return Storage(
-        files=frame(con, _FILES),
-        catalog_bytes=catalog.stat().st_size if catalog.exists() else None,
-        **one(con, _SNAPSHOTS),
-        schema_version=schema_version(con),
-        clock=clock_kind(con),
-    )
 
 
 def _first(rows: pl.DataFrame, column: str) -> int:

@@ -61,7 +61,7 @@ SELECT device_id, chain_id, seq_to + 1, key_id, detail
 FROM chain_events WHERE kind = 'key' ORDER BY received_at, seq_to
 """
 _OWNERS = """
-SELECT chain_id, arg_min(device_id, received_at) FROM chain_events
+SELECT chain_id, arg_min(device_id, coalesce(first_received_at, received_at)) FROM chain_events
 WHERE kind <> 'claimed' GROUP BY chain_id
 """
 _STRANGERS = """

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+import duckdb
 import pyarrow as pa
 
 from observability.store.records import Row, sha256_id, span_key, stored_span
@@ -40,6 +41,14 @@ def conflict_row(kind: str, row: Row) -> Row:
         "digest": row["digest"],
         "raw": span.SerializeToString(deterministic=True)[:_MAX_RAW_BYTES],
     }
+
+
+def with_names(con: duckdb.DuckDBPyConnection, row: Row) -> Row:
+    """A row of `decisions` with the names of its inputs; any other as it is."""
+    found = con.execute(
+        "SELECT names, categorical_names FROM layouts WHERE layout_id = ?", [row.get("layout_id")]
+    ).fetchone()
+    return {**row, "names": found[0], "categorical_names": found[1]} if found else row
 
 
 def conflict_table(conflicts: Iterable[Conflict]) -> pa.Table:

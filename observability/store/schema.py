@@ -39,6 +39,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     ),
     "models": ("name", "version", "digest"),
     "model_references": ("name", "version", "digest", "reference_id"),
+    "holds": ("hold_id", "released"),
+    "maintenance": ("started_at",),
 }
 """What makes a row of each table the same row; the writer stores it once."""
 
@@ -46,7 +48,8 @@ CONTENT = ("decisions", "outcomes", "reviews", "spans")
 """Tables whose rows carry a digest: the same key with another digest is a conflict."""
 
 
-def _statements() -> list[str]:
+def statements() -> list[str]:
+    """What makes the tables and views, in order."""
     text = (Path(__file__).parent / "schema.sql").read_text()
     return [statement for statement in text.split(";\n") if statement.strip()]
 
@@ -54,7 +57,7 @@ def _statements() -> list[str]:
 def _made(*names: str) -> tuple[str, ...]:
     """The statements that make these tables and views."""
     wanted = [(f"CREATE TABLE {name} ", f"CREATE VIEW {name} ") for name in names]
-    found = (statement.lstrip() for statement in _statements())
+    found = (statement.lstrip() for statement in statements())
     return tuple(one for one in found if one.startswith(tuple(sum(wanted, ()))))
 
 
@@ -85,10 +88,16 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         _partitioned("reviews"),
         _partitioned("chain_events"),
     ),
+    3: (
+        "ALTER TABLE chain_events ADD COLUMN IF NOT EXISTS first_received_at TIMESTAMPTZ",
+        "DROP VIEW chain_gaps",
+        "DROP VIEW chain_status",
+        *_made("chain_gaps", "chain_status", "holds", "maintenance", "held"),
+    ),
 }
 """Statements that take a store from the version before to the version that is the key.
 
-What `_made` takes from schema.sql is to be written out here when a later version changes it.
+What `_made` takes from schema.sql may be newer than the version that it is made for: a later one says so.
 """
 
 
@@ -96,7 +105,7 @@ What `_made` takes from schema.sql is to be written out here when a later versio
 def arrow_schemas() -> Mapping[str, pa.Schema]:
     """The Arrow schema of each table, read off the DDL itself."""
     with duckdb.connect() as con:
-        for statement in _statements():
+        for statement in statements():
             con.execute(statement)
         return {name: con.sql(f"FROM {name} LIMIT 0").to_arrow_table().schema for name in KEYS}
 
@@ -125,7 +134,7 @@ def arrow_table(
 def create_tables(con: duckdb.DuckDBPyConnection, clock: str) -> None:
     """Fill an empty catalog, in one transaction."""
     con.execute("BEGIN")
-    for statement in _statements():
+    for statement in statements():
         con.execute(statement)
     con.executemany(
         "INSERT INTO meta VALUES (?, ?)",

@@ -153,7 +153,8 @@ CREATE TABLE chain_events (
     key_id VARCHAR,                   -- sha256 in hex of the public key
     detail VARCHAR,                   -- reason of a loss, fault of a signature, first use or handed on, the other chain or device
     decided_at TIMESTAMPTZ,           -- of arrived: when the last decision among them was made; NULL = none or not the newest
-    received_at TIMESTAMPTZ
+    first_received_at TIMESTAMPTZ,    -- of a folded row: when the first that it tells of came; NULL = received_at
+    received_at TIMESTAMPTZ           -- of a folded row: when the last came
 );
 
 CREATE TABLE models (
@@ -179,6 +180,29 @@ CREATE TABLE model_references (
     received_at TIMESTAMPTZ
 );
 
+CREATE TABLE holds (
+    hold_id VARCHAR,                  -- who holds, such as the name of an incident; not used again once released
+    device_id VARCHAR,                -- NULL = every device
+    first_at TIMESTAMPTZ,             -- decisions made from then, UTC,
+    last_at TIMESTAMPTZ,              -- until then, both included
+    reason VARCHAR,
+    released BOOLEAN,                 -- true: a later row that ends the hold of this id
+    received_at TIMESTAMPTZ
+);
+
+CREATE TABLE maintenance (
+    started_at TIMESTAMPTZ,           -- UTC of this machine, also where the store's time is recorded
+    seconds DOUBLE,                   -- of work
+    retention_days INTEGER,           -- holds from then on, until another row states another
+    expired BIGINT,                   -- rows that were older than that
+    folded BIGINT,                    -- rows of chain_events that became part of another
+    merged BIGINT,                    -- files that became part of another
+    removed BIGINT,                   -- files that left the disk
+    bytes_before BIGINT,              -- of all files of the newest commit
+    bytes_after BIGINT,
+    received_at TIMESTAMPTZ
+);
+
 CREATE VIEW gates AS
     SELECT device_id, decision_id, decision_type, decided_at, received_at, position, gate.name AS name,
         gate.kind AS kind, gate.verdict AS verdict, gate.reason AS reason, gate."input" AS "input",
@@ -195,7 +219,8 @@ CREATE VIEW chain_gaps AS
         SELECT device_id, chain_id, seq_from,
             coalesce(max(seq_to) OVER (PARTITION BY device_id, chain_id ORDER BY seq_from, seq_to
                 ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), -1) AS reached,
-            min(received_at) OVER (PARTITION BY device_id, chain_id ORDER BY seq_from, seq_to
+            min(coalesce(first_received_at, received_at)) OVER (
+                PARTITION BY device_id, chain_id ORDER BY seq_from, seq_to
                 ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING) AS since
         FROM chain_events
         WHERE kind IN ('arrived', 'lost')
@@ -234,7 +259,8 @@ CREATE VIEW chain_status AS
             arg_max(key_id, seq_to) FILTER (kind = 'signed') AS key_id,
             any_value(detail) FILTER (kind = 'successor') AS predecessor,
             any_value(detail) FILTER (kind = 'claimed') AS claimed_from,
-            min(received_at) AS first_received_at, max(received_at) AS last_received_at
+            min(coalesce(first_received_at, received_at)) AS first_received_at,
+            max(received_at) AS last_received_at
         FROM chain_events
         GROUP BY device_id, chain_id
     ), counted AS (
@@ -267,3 +293,13 @@ CREATE VIEW decisions_final AS
         QUALIFY row_number() OVER (
             PARTITION BY device_id, decision_id ORDER BY reviewed_at DESC, span_id) = 1
     ) AS r USING (device_id, decision_id);
+
+CREATE VIEW held AS
+    SELECT d.device_id, d.decision_id, d.chain_id, d.decided_at, d.received_at
+    FROM decisions AS d
+    WHERE EXISTS (
+        FROM holds AS h
+        WHERE (h.device_id IS NULL OR h.device_id = d.device_id)
+            AND d.decided_at >= h.first_at AND d.decided_at <= h.last_at
+            AND h.hold_id NOT IN (SELECT hold_id FROM holds WHERE released)
+    );

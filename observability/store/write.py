@@ -12,7 +12,6 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -24,7 +23,7 @@ from observability.store.location import Location, Store, location_of
 from observability.store.locks import COMMON, Locks, buckets, in_use, locks_of
 from observability.store.opening import open_to_write
 from observability.store.others import Forgotten, Others
-from observability.store.refused import Conflict, conflict_table
+from observability.store.refused import Conflict, conflict_table, with_names
 from observability.store.repeats import Repeats, Sifted
 from observability.store.tombstone import TOMBSTONE
 from observability.store.views import replace_views
@@ -131,6 +130,16 @@ class Writer:
         """While it yields True, no other process that writes to the store does what is named."""
         return self._locks.lease(name)
 
+    @contextlib.contextmanager
+    def changing(self, *tables: str) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A transaction of maintenance on these tables; what it writes is durable before it commits."""
+        with self._guard:
+            with self._transaction(()), self._files.synced(tables):
+                lake.as_maintenance(self.con)
+                yield self.con
+            if self._others:
+                self._others.committed()
+
     def publish(self, url: str) -> str:
         """Tell other processes where to hand their writes; returns the token that they must show."""
         return address.publish(self.store.local, url)
@@ -170,7 +179,7 @@ class Writer:
                 self._catch_up()
                 yield
                 self._locks.confirm()
-                self._is_known = False
+                self._is_known = self._others is not None  # who looks for others' commits finds it
                 self.con.execute("COMMIT")
                 self._is_known = True
             except BaseException:
@@ -229,15 +238,7 @@ class Writer:
         return sifted
 
     def _as_table(self, conflicts: Sequence[Conflict]) -> pa.Table:
-        return conflict_table([(name, self._with_names(row)) for name, row in conflicts])
-
-    def _with_names(self, row: dict[str, Any]) -> dict[str, Any]:
-        """A row of `decisions` with the names of its inputs; any other as it is."""
-        found = self.con.execute(
-            "SELECT names, categorical_names FROM layouts WHERE layout_id = ?",
-            [row.get("layout_id")],
-        ).fetchone()
-        return {**row, "names": found[0], "categorical_names": found[1]} if found else row
+        return conflict_table([(name, with_names(self.con, row)) for name, row in conflicts])
 
     def _insert_rows(self, name: str, incoming: pa.Table) -> pa.Table:
         """Insert the rows, stamped with `now` where they have no received_at, and return them so."""

@@ -32,7 +32,7 @@ def refused(said: Any) -> str:
         ),
         (
             ["sql", "FROM decisions", "--store", "{newer}"],
-            "schema version 99; expected at most 2; hint: a newer",
+            "schema version 99; expected at most 3; hint: a newer",
         ),
         (["sql", "FROM nothing", "--store", "{store}"], "nothing does not exist"),
         (["sql", "SELEC", "--store", "{store}"], "syntax error"),

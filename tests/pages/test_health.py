@@ -8,9 +8,10 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from observability.store import lake
+from observability.store import lake, maintain
 from observability.store.read import Window
 from observability.store.read_health import Arrived, Health, health
+from observability.store.schema import arrow_table
 from observability.store.spells import spells
 from observability.store.write import Writer
 from tests.pages.test_pages import title, words
@@ -142,8 +143,33 @@ def test_the_store_tells_its_files_snapshots_and_that_nobody_maintained_it(outag
     assert files["decisions"]["bytes"] == sum(file.stat().st_size for file in data)
     assert (storage.schema_version, storage.clock) == (lake.SCHEMA_VERSION, "recorded")
     assert storage.snapshots > 1
-    assert storage.maintained_at is None
+    assert storage.maintained is None
+    assert (storage.decisions, storage.retention_days, storage.held) == (217, 184, 0)
+    assert storage.oldest_received_at == START + timedelta(minutes=1)
+    assert storage.small == 4
     assert storage.bytes > storage.catalog_bytes
+
+
+def test_the_page_tells_what_maintenance_did_and_what_is_under_hold(
+    open_page, tmp_path: Path
+) -> None:
+    store = troubled(tmp_path / "fleet")
+    write(store, ("pump-3", [decision_span(**at(10 * EVERY))], timedelta(hours=10)))
+    row = {"hold_id": "I-0001", "device_id": "pump-3", "first_at": START, "released": False}
+    with Writer(store) as writer:
+        writer.write({"holds": arrow_table("holds", [{**row, "last_at": START + EVERY}])})
+        with lake.cursor(writer.con) as con:
+            done = maintain.begin(con, 200)
+        list(maintain.steps(writer, done))
+        maintain.record(writer, done)
+    storage = read(store).storage
+    assert storage.maintained is not None
+    assert (storage.held, storage.retention_days, storage.small) == (2, 200, 0)
+    app = open_page("health", store)
+    assert not app.exception
+    said = words(app)
+    for expected in (f"{done.merged} files merged", "200 days from receipt", "2 decisions"):
+        assert expected in said
 
 
 @pytest.mark.parametrize(("behind_s", "still"), [(None, False), (600, False), (901, True)])

@@ -13,8 +13,10 @@ import duckdb
 import pytest
 
 import observability
-from observability.store import lake
+from observability.store import lake, maintain
 from observability.store.lake import schema_version
+from observability.store.read import Window
+from observability.store.read_health import health
 from observability.store.selection import Selection, count_spans
 from observability.store.stored import stored_decision
 from observability.store.write import Writer
@@ -23,6 +25,7 @@ from traces import ChainPosition
 from traces.errors import StoreError, WhenceError
 
 FIRST = Path(__file__).parent / "fixtures" / "v1.zip"
+SECOND = Path(__file__).parent / "fixtures" / "v2.zip"
 
 
 def refused(store: Path) -> str:
@@ -144,7 +147,7 @@ def lost_catalog(store: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "found"),
     [
-        (newer_mark, "of schema version 99; expected at most 2; hint: a newer Whence wrote it"),
+        (newer_mark, "of schema version 99; expected at most 3; hint: a newer Whence wrote it"),
         (broken_mark, "store.toml, which cannot be read; expected schema_version = <number>"),
         (odd_mark, "store.toml, which cannot be read"),
         (empty_mark, "store.toml, which cannot be read"),
@@ -162,7 +165,7 @@ def test_a_store_that_was_harmed_is_refused_in_one_line(
 def test_a_catalog_that_a_newer_whence_migrated_is_refused_to_write(store: Path) -> None:
     with Writer(store) as newer:
         newer.con.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
-    with pytest.raises(StoreError, match="of schema version 99; expected at most 2"):
+    with pytest.raises(StoreError, match="of schema version 99; expected at most 3"):
         Writer(store)
 
 
@@ -238,9 +241,33 @@ def test_a_store_of_version_1_is_read_without_reviews_and_then_takes_them(tmp_pa
     ]
 
 
-def test_a_migrated_store_has_the_tables_of_a_new_one(store: Path, tmp_path: Path) -> None:
+def test_a_store_of_version_2_is_read_as_it_is_and_says_the_same_of_its_chains_afterwards(
+    tmp_path: Path,
+) -> None:
+    store = tmp_path / "fleet"
+    shutil.unpack_archive(SECOND, store)
+    told = "FROM chain_status"
+    with lake.connect(store) as con:
+        before = con.sql(told).fetchall()
+        storage = health(con, store, Window()).storage
+        assert (storage.schema_version, storage.held, storage.maintained) == (2, 0, None)
+    Writer(store).close()
+    assert rows(store, told) == before
+    with Writer(store) as writer:
+        writer.write(batch(decision_span()))
+        with lake.cursor(writer.con) as con:
+            done = maintain.begin(con)
+        assert list(maintain.steps(writer, done))
+    assert rows(store, told) == before
+    assert rows(store, "SELECT count(*) FROM decisions") == [(9,)]
+
+
+@pytest.mark.parametrize("archive", [FIRST, SECOND])
+def test_a_migrated_store_has_the_tables_of_a_new_one(
+    store: Path, tmp_path: Path, archive: Path
+) -> None:
     old = tmp_path / "old"
-    shutil.unpack_archive(FIRST, old)
+    shutil.unpack_archive(archive, old)
     Writer(old).close()
     asked = (
         "SELECT table_name, column_name, data_type FROM duckdb_columns() "
@@ -267,7 +294,7 @@ def test_an_earlier_version_is_kept_out_before_the_tables_change(
         Writer(store)
     monkeypatch.undo()
     monkeypatch.setattr(lake, "SCHEMA_VERSION", 1)
-    with pytest.raises(StoreError, match="of schema version 2; expected at most 1"):
+    with pytest.raises(StoreError, match="of schema version 3; expected at most 1"):
         lake.connect(store)
     monkeypatch.undo()
     Writer(store).close()
