@@ -14,6 +14,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Sequence
@@ -69,20 +70,21 @@ def postgres_programs() -> Path | None:
 
 
 @contextlib.contextmanager
-def postgres(folder: Path, programs: Path) -> Iterator[Postgres]:
-    """A new server, running; gone at the end. `folder` has to be short: a socket lies in it."""
-    folder.mkdir()
-    folder.chmod(0o755)
-    shutil.chown(folder, _owner())
-    initdb = [str(programs / "initdb"), "-D", str(folder / "data"), "-A", "trust", "-N"]
-    _as_owner([*initdb, "-U", _owner()])
-    server = Postgres(programs, folder, free_port())
-    server.start()
-    try:
-        yield server
-    finally:
-        with contextlib.suppress(subprocess.CalledProcessError):
-            server.stop()
+def postgres(programs: Path) -> Iterator[Postgres]:
+    """A new server, running; gone at the end."""
+    with tempfile.TemporaryDirectory(prefix="pg") as base:
+        folder = Path(base)
+        folder.chmod(0o755)
+        shutil.chown(folder, _owner())
+        initdb = [str(programs / "initdb"), "-D", str(folder / "data"), "-A", "trust", "-N"]
+        _as_owner([*initdb, "-U", _owner()])
+        server = Postgres(programs, folder, free_port())
+        server.start()
+        try:
+            yield server
+        finally:
+            with contextlib.suppress(subprocess.CalledProcessError):
+                server.stop()
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import itertools
+import json
 import random
 import threading
 from collections import Counter
@@ -22,6 +23,7 @@ from load import connect, post
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from served import Server
 
+from traces.errors import InvalidPayload
 from traces.otlp import decode_protobuf
 from traces.otlp_json import encode_json
 from traces.wire import request_bytes
@@ -89,18 +91,14 @@ def originals() -> list[Original]:
 
 
 def mutant(number: int, real: Sequence[Original]) -> Mutant:
-    """The mutant of this number: most of the protobuf ones are wrong inside one span only."""
+    """The mutant of this number. Most of those that no parser takes are made anew: the rest go deeper."""
     chance = random.Random(number)  # noqa: S311
     one = chance.choice(real)
     others = [other.body for other in real if other.content_type == one.content_type]
+    body = _inside(chance, one, others)
+    while chance.random() < 0.8 and not _parses(one.content_type, body):
+        body = _inside(chance, one, others)
     headers = {"Content-Type": one.content_type}
-    if one.spans and chance.random() < 0.8:
-        spans = list(one.spans)
-        at = chance.randrange(len(spans))
-        spans[at] = _mutated(chance, spans[at], spans)
-        body = request_bytes(one.envelope, spans)
-    else:
-        body = _mutated(chance, one.body, others)
     way = chance.random()
     if way < 0.7:
         return Mutant(body, headers)
@@ -109,6 +107,24 @@ def mutant(number: int, real: Sequence[Original]) -> Mutant:
         return Mutant(gzip.compress(body, 1, mtime=0), headers)
     packed = gzip.compress(one.body, 1, mtime=0)
     return Mutant(_mutated(chance, packed, [packed]), headers)
+
+
+def _inside(chance: random.Random, one: Original, others: Sequence[bytes]) -> bytes:
+    """A body that is wrong somewhere, most often of protobuf inside one span."""
+    if not one.spans or chance.random() < 0.2:
+        return _mutated(chance, one.body, others)
+    spans = list(one.spans)
+    at = chance.randrange(len(spans))
+    spans[at] = _mutated(chance, spans[at], spans)
+    return request_bytes(one.envelope, spans)
+
+
+def _parses(content_type: str, body: bytes) -> bool:
+    try:
+        decode_protobuf(body) if content_type == PROTOBUF else json.loads(body)
+    except (InvalidPayload, ValueError):
+        return False
+    return True
 
 
 def _mutated(chance: random.Random, body: bytes, others: Sequence[bytes]) -> bytes:

@@ -33,6 +33,8 @@ from served import COMMAND, accounted, compile_scan, read_all, served, whence
 SENDERS, PER_S, SIZES = 8, 2_000, (16, 32, 64)
 BEFORE_S, AFTER_S, PATIENCE_S = 2.0, 3.0, 180.0
 DISK_MB = 192
+BOUND_MB = 512
+"""What mutants may add to the receiver's memory: the queue's 256 MB, and as much for decoding it."""
 Figures = dict[str, object]
 Fault = Callable[[], AbstractContextManager[None]]
 
@@ -48,7 +50,7 @@ def main() -> None:
     skipped: dict[str, str] = {}
     compile_scan()
     for name in arguments.only or FAULTS:
-        with tempfile.TemporaryDirectory(prefix="w") as folder:
+        with tempfile.TemporaryDirectory() as folder:
             try:
                 found = FAULTS[name](Path(folder), held_s, bodies)
             except _Skipped as reason:
@@ -66,7 +68,7 @@ def main() -> None:
     raise SystemExit(f"not zero: {', '.join(broken)}" if broken else 0)
 
 
-_ZERO = ("_lost", "_twice", "_undelivered", "_5xx", "_crashed")
+_ZERO = ("_lost", "_twice", "_undelivered", "_5xx", "_crashed", "_over_bound")
 
 
 class _Skipped(Exception):
@@ -99,18 +101,18 @@ def catalog_locked(base: Path, held_s: float, _: int) -> Figures:
 def postgres_restarted(base: Path, held_s: float, _: int) -> Figures:
     """The catalog's PostgreSQL is stopped at once and started again."""
     programs = _shared_lakes()
-    with lakes.postgres(base / "pg", programs) as server:
+    with lakes.postgres(programs) as server:
         files = str(base / "files")
         return _under_load(server.store, lambda: _stopped(server), held_s, files=files)
 
 
-def s3_failing(base: Path, held_s: float, _: int) -> Figures:
+def s3_failing(_base: Path, held_s: float, _: int) -> Figures:
     """The S3 endpoint of the files answers nobody."""
     programs = _shared_lakes()
     if not lakes.has_endpoint():
         raise _Skipped("moto is not installed: pip install 'moto[server]'")
     with (
-        lakes.postgres(base / "pg", programs) as server,
+        lakes.postgres(programs) as server,
         lakes.endpoint() as s3,
         patch.dict(os.environ, s3.environment),
     ):
@@ -139,6 +141,7 @@ def mutated(base: Path, _: float, bodies: int) -> Figures:
         "memory_mb_before": round(before_mb),
         "memory_mb_by_tenth": sampled_mb,
         "memory_mb_peak": round(peak_mb),
+        "mb_over_bound": max(round(peak_mb - before_mb - BOUND_MB), 0),
         "undelivered": len(good) - len(acknowledged),
         **accounted(store, [key for each in acknowledged for key in each.body.ids]),
     }
