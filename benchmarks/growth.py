@@ -34,16 +34,23 @@ from observability.store.stored import stored_decision
 from observability.store.write import Batch, Writer
 
 SMALL, LARGE = 100_000, 10_000_000
-DEVICES, EACH, DAILY = 50, 400, 100_000
+DEVICES, EACH, DAILY = 100, 200, 100_000
+"""EACH is how many decisions of a device are in a commit: fewer than come between two checkpoints."""
 COMMITS, QUERIES = 41, 15
 
 _RENEWED = """
-SELECT template.* REPLACE (
-    md5(device_id || ':' || seq || ':' || $turn)
-        || '-' || left(md5(seq || ':' || $turn || ':' || device_id), 16) AS decision_id,
-    seq + $turn * $each AS seq, prevs.prev AS prev,
-    decided_at + $later AS decided_at, received_at + $later AS received_at)
-FROM template JOIN prevs USING (device_id, seq)
+WITH timed AS (
+    SELECT template.*, prevs.prev AS before,
+        $began + to_microseconds((seq + $turn * $each) * $between_us) AS instant,
+        md5(device_id || ':' || seq || ':' || $turn) AS chance
+    FROM template JOIN prevs USING (device_id, seq)
+)
+SELECT * EXCLUDE (before, instant, chance) REPLACE (
+    lpad(lower(to_hex(epoch_ms(instant))), 12, '0') || left(chance, 20) || '-' || right(chance, 16)
+        AS decision_id,
+    seq + $turn * $each AS seq, before AS prev, instant AS decided_at, $received AS received_at,
+    epoch_ns(instant) AS start_unix_nano, epoch_ns(instant) AS end_unix_nano)
+FROM timed
 """
 
 
@@ -86,13 +93,15 @@ def fill(store: Path, decisions: int) -> None:
 
 def _batches(now: datetime, commits: int) -> Iterator[Batch]:
     """Commits of EACH decisions of each device, one after the other in time up to now."""
-    apart = timedelta(days=DEVICES * EACH / DAILY)
-    template = _template(now - apart * commits)
+    lasts = timedelta(days=DEVICES * EACH / DAILY)
+    began = now - lasts * commits
+    template = _template(began)
     con = duckdb.connect()
+    con.execute("SET TimeZone = 'UTC'")
     con.register("template", template["decisions"])
     chains = con.sql(
-        "SELECT device_id, any_value(chain_id) AS chain_id, list(seq ORDER BY seq), list(digest ORDER BY seq)"
-        " FROM template GROUP BY ALL ORDER BY ALL"
+        "SELECT device_id, any_value(chain_id) AS chain_id, list(seq ORDER BY seq), "
+        "list(digest ORDER BY seq) FROM template GROUP BY device_id ORDER BY device_id"
     ).fetchall()
     heads = {device: NO_HEAD for device, *_ in chains}
     for turn in range(commits):
@@ -103,13 +112,19 @@ def _batches(now: datetime, commits: int) -> Iterator[Batch]:
                     prevs[name].append(value)
                 heads[device] = link(chain_id, seq + turn * EACH, heads[device], digest)
         con.register("prevs", pa.table(prevs))
-        given = {"turn": turn, "each": EACH, "later": apart * turn}
+        given = {
+            "turn": turn,
+            "each": EACH,
+            "began": began,
+            "between_us": lasts // timedelta(microseconds=EACH),
+            "received": began + lasts * (turn + 1),
+        }
         decisions = con.execute(_RENEWED, given).to_arrow_table()
         yield {**template, "decisions": decisions.cast(template["decisions"].schema)}
 
 
 def _template(first: datetime) -> Batch:
-    """EACH decisions of each device as the receiver decodes them, without what is said beside them."""
+    """EACH decisions of each device as the receiver decodes them, without the spans beside them."""
     bodies = [
         Body(gzip.decompress(one.data), first)
         for device in range(DEVICES)

@@ -31,7 +31,7 @@ from mutants import send_mutants
 from served import COMMAND, accounted, compile_scan, read_all, served, whence
 
 SENDERS, PER_S, SIZES = 8, 2_000, (16, 32, 64)
-BEFORE_S, AFTER_S, PATIENCE_S = 2.0, 3.0, 180.0
+BEFORE_S, AFTER_S, PATIENCE_S = 1.0, 1.0, 180.0
 DISK_MB = 192
 BOUND_MB = 512
 """What mutants may add to the receiver's memory: the queue's 256 MB, and as much for decoding it."""
@@ -45,7 +45,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="shorter and fewer, within 45 s")
     parser.add_argument("--only", choices=FAULTS, action="append", help="this fault alone")
     arguments = parser.parse_args()
-    held_s, bodies = (2.0, 2_000) if arguments.quick else (20.0, 1_000_000)
+    held_s, bodies = (1.0, 1_000) if arguments.quick else (20.0, 1_000_000)
     figures: Figures = {"held_s": held_s, "bodies": bodies}
     skipped: dict[str, str] = {}
     compile_scan()
@@ -171,8 +171,7 @@ def _under_load(
             with fault():
                 began_s, before = time.monotonic(), Counter(load.answers)
                 time.sleep(held_s)
-                during = load.answers - before
-            ended_s = time.monotonic()
+            ended_s, during = time.monotonic(), load.answers - before
             delivered = load.join(PATIENCE_S)
         left = sum(len(body.ids) for stream in load.left() for body in stream)
         memory_mb = server.memory_mb("VmHWM")
