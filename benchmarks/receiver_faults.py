@@ -193,9 +193,10 @@ def _under_load(
 @contextlib.contextmanager
 def _filled(disk: Path) -> Iterator[None]:
     """No byte left on the disk, and none that becomes free."""
-    over = threading.Event()
-    filling = threading.Thread(target=_fill, args=(disk / "filler", over))
+    full, over = threading.Event(), threading.Event()
+    filling = threading.Thread(target=_fill, args=(disk / "filler", full, over))
     filling.start()
+    full.wait()
     try:
         yield
     finally:
@@ -204,13 +205,14 @@ def _filled(disk: Path) -> Iterator[None]:
         (disk / "filler").unlink()
 
 
-def _fill(path: Path, over: threading.Event) -> None:
+def _fill(path: Path, full: threading.Event, over: threading.Event) -> None:
     with path.open("wb", buffering=0) as file:
         while not over.is_set():
             for size in (1 << 20, 4096, 1):
                 with contextlib.suppress(OSError):
                     while file.write(bytes(size)) == size and not over.is_set():
                         pass
+            full.set()
             over.wait(0.02)
 
 
