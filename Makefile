@@ -9,7 +9,7 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO := .demo
 PORT ?= 8501
-BENCHMARKS := $(addprefix benchmarks/,ingest.py device.py device_faults.py chains.py console.py)
+BENCHMARKS := $(addprefix benchmarks/,ingest.py receiver_faults.py peers.py device.py device_faults.py chains.py console.py)
 
 .PHONY: demo test check bench docs clean
 

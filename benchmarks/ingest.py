@@ -1,203 +1,187 @@
-"""How fast decisions become durable through the official exporter, and what a kill loses.
+"""How fast decisions become durable, how long an acknowledgement takes, what a kill loses, what size costs.
 
-The server is `whence serve`, pages included; the load comes from other processes through
-opentelemetry's own OTLP/HTTP protobuf exporter as it comes. A decision counts when its request was answered,
-which the server does only after files and catalog are on the disk. The kill part sends SIGKILL to the
-server at random instants under load and then looks for every acknowledged decision.
+A decision counts when its request was answered, which the server does only once files and catalog are on
+the disk; afterwards they are counted in the store. The load runs on the same machine, in another process.
+Two loads: request bodies of the product's own sender (chained, checkpoints, gzip) made beforehand, which
+is `durable_per_s`; and OpenTelemetry's official exporter as it comes, encoding included, which is
+`durable_per_s_official_exporter` and is bounded by the exporter.
 """
 
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
+import math
 import multiprocessing
-import os
-import random
-import signal
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from multiprocessing.synchronize import Barrier, Event
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import machine
+from bodies import GATES, INPUTS, SIZES, sdk_spans, stream, streams
+from growth import growth
+from kills import killed
+from load import Load, connect, post
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor, SpanExportResult
-from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.export import SpanExportResult
+from served import COMMAND, Server, compile_scan, has_command, served, whence
 
 import observability
-from traces import Gate, ModelVersion
-from traces.device import DecisionPoint, Recorder
 
-INPUTS, GATES, BATCH, CLIENTS = 20, 3, 512, 8
-_answered: Event | None = None
-_ready: Barrier | None = None
+SENDERS, EXPORTERS, EXPORTED = 32, 8, 512
+"""Connections of our own load; processes of the exporter's, and spans in each of its requests."""
+DATA = machine.ROOT.parent / "shared" / "data"
+FULL = {"decisions": 200_000, "rounds": 5, "kills": 100, "half_load_s": 30}
+QUICK = {"decisions": 16_000, "rounds": 2, "kills": 2, "half_load_s": 2}
+_shared: dict[str, Barrier] = {}
 
 
 def main() -> None:
     """Run all parts and print a table and one line of JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--quick", action="store_true", help="smaller, within 45 s")
-    quick = parser.parse_args().quick
-    decisions, rounds, kills = (8_000, 2, 2) if quick else (40_000, 5, 10)
+    parser.add_argument("--data", type=Path, default=DATA, help="recorded data sets, for cmapss")
+    arguments = parser.parse_args()
+    quick = arguments.quick
+    sizes = QUICK if quick else FULL
+    compile_scan()
     with tempfile.TemporaryDirectory() as folder:
-        figures = {"decisions": decisions, "rounds": rounds, "kills": kills}
-        figures |= _throughput(Path(folder) / "load", decisions, rounds)
-        figures |= _kills(Path(folder) / "kill", kills)
-        figures |= {"ack_p99_ms_half_load": None, "commit_growth_10m_vs_100k": None}
+        base = Path(folder)
+        figures: dict[str, object] = {**sizes, "server": COMMAND}
+        figures |= _throughput(base / "load", quick=quick, **sizes)
+        figures |= killed(base / "kill", sizes["kills"])
+        figures |= {"bytes_per_decision": None, "commit_growth_10m_vs_100k": None}
+        if not quick:
+            figures |= _compacted(base / "cmapss", arguments.data) | growth(base / "growth")
     about = (
-        f"{INPUTS} inputs, {GATES} gates, {BATCH} decisions a request, {CLIENTS} clients beside it"
+        f"{INPUTS} inputs, {GATES} gates; requests of {', '.join(map(str, SIZES))} spans in turn over"
+        f" {SENDERS} connections; official exporter: {EXPORTED} spans, {EXPORTERS} processes"
     )
-    machine.report(figures, about, "duckdb", "opentelemetry-sdk", "streamlit")
+    machine.report(figures, about, "duckdb", "opentelemetry-sdk", "uvicorn")
     if not quick:
         machine.save("ingest", figures)
 
 
-def _throughput(store: Path, decisions: int, rounds: int) -> dict[str, object]:
-    rates = []
-    ready = multiprocessing.Barrier(CLIENTS)
-    with _served(store) as url, multiprocessing.Pool(CLIENTS, _share, (None, ready)) as pool:
-        for number in range(rounds):
-            share = decisions // CLIENTS
-            spans = pool.starmap(
-                _send, [(url, f"dev-{number}-{c}", share) for c in range(CLIENTS)], chunksize=1
-            )
-            wall = max(end for _, end, _ in spans) - min(start for start, _, _ in spans)
-            rates.append(sum(len(ids) for *_, ids in spans) / wall)
-            machine.say(f"round {number + 1} of {rounds}: {rates[-1]:,.0f} decisions/s durable")
-        idle = [_idle_ms(url, n) for n in range(10)]
+def _throughput(
+    store: Path, decisions: int, rounds: int, half_load_s: int, *, quick: bool, **_: int
+) -> dict[str, object]:
+    with served(store) as server:
+        _round(server, "warm", decisions // 4, SIZES)
+        rates = [_round(server, f"mixed-{n}", decisions, SIZES) for n in range(rounds)]
+        of_size = {
+            size: None if quick else _round(server, f"of-{size}", decisions, (size,))
+            for size in SIZES
+        }
+        half = _half_load(server, statistics.median(rates) / 2, half_load_s)
+        official = _official(server, decisions // 4, rounds)
+        idle_ms = _idle_ms(server)
+        memory_mb = server.memory_mb("VmHWM")
     with observability.connect(store) as con:
         count = con.sql("SELECT count(*) FROM decisions").fetchall()[0][0]
-    size = sum(f.stat().st_size for f in (store / "data" / "main" / "decisions").rglob("*.parquet"))
     return {
         "durable_per_s": round(statistics.median(rates)),
         "durable_per_s_range": [round(min(rates)), round(max(rates))],
-        "ack_idle_ms": round(statistics.median(idle), 1),
-        "bytes_per_decision": round(size / count),
+        **{f"durable_per_s_{size}": rate and round(rate) for size, rate in of_size.items()},
+        "durable_per_s_official_exporter": round(statistics.median(official)),
+        "durable_per_s_official_exporter_range": [round(min(official)), round(max(official))],
+        **half,
+        "ack_idle_ms": idle_ms,
+        "peak_memory_mb": round(memory_mb),
+        "bytes_per_decision_as_received": round(_decision_bytes(store) / count),
     }
 
 
-def _kills(store: Path, kills: int) -> dict[str, int]:
-    acknowledged: set[str] = set()
-    for number in range(kills):
-        answered = multiprocessing.Event()
-        with _served(store) as url, multiprocessing.Pool(1, _share, (answered, None)) as pool:
-            sending = pool.apply_async(_send, (url, f"kill-{number}", 20_000, True))
-            answered.wait(60)
-            time.sleep(random.uniform(0.3, 1.5))  # noqa: S311
-            os.kill(json.loads((store / "writer.json").read_text())["pid"], signal.SIGKILL)
-            acknowledged |= set(sending.get(60)[2])
-        machine.say(f"kill {number + 1} of {kills}: {len(acknowledged):,} acknowledged so far")
-    with observability.connect(store) as con:
-        rows = con.sql("SELECT decision_id FROM decisions").fetchall()
-    stored = [row[0] for row in rows]
+def _round(server: Server, name: str, decisions: int, sizes: tuple[int, ...]) -> float:
+    """Decisions per second that became durable, all senders busy."""
+    with Load(server.url, streams(name, SENDERS, decisions, sizes)) as load:
+        load.join()
+    machine.say(f"{name}: {load.decisions_per_s():,.0f} decisions/s durable, {dict(load.answers)}")
+    return load.decisions_per_s()
+
+
+def _half_load(server: Server, per_s: float, seconds: int) -> dict[str, object]:
+    """From when a request was due to its acknowledgement, under a steady half of the full load."""
+    work = streams("half", SENDERS, int(per_s * seconds))
+    with Load(server.url, work, per_s=per_s) as load:
+        load.join()
+    after_ms = sorted(each.after_s * 1e3 for each in load.acknowledged)
+    machine.say(f"half load, {per_s:,.0f}/s: {dict(load.answers)}, longest {after_ms[-1]:.0f} ms")
     return {
-        "kill_acknowledged": len(acknowledged),
-        "kill_lost": len(acknowledged - set(stored)),
-        "kill_duplicates": len(stored) - len(set(stored)),
+        "half_load_requests": len(after_ms),
+        "ack_p50_ms_half_load": round(statistics.median(after_ms), 1),
+        "ack_p99_ms_half_load": round(after_ms[math.ceil(len(after_ms) * 0.99) - 1], 1),
+        "ack_max_ms_half_load": round(after_ms[-1], 1),
     }
 
 
-def _send(url: str, device: str, count: int, stop: bool = False) -> tuple[float, float, list[str]]:
-    """Send decisions of one device; returns start, end (wall seconds) and the acknowledged ids."""
-    spans = _spans(device, count)
-    timeout = 3 if stop else 30
-    exporter = OTLPSpanExporter(f"{url}/v1/traces", timeout=timeout)
-    acknowledged: list[str] = []
-    if _ready is not None:
-        _ready.wait()
-    started = time.time()
-    for first in range(0, count, BATCH):
-        batch = spans[first : first + BATCH]
-        try:
-            result = exporter.export(batch)
-        except OSError:
-            result = SpanExportResult.FAILURE
-        if result is SpanExportResult.SUCCESS:
-            acknowledged += [_id(span) for span in batch]
-            if _answered is not None:
-                _answered.set()
-        elif stop:
-            break
-    ended = time.time()
-    return started, ended, acknowledged
+def _idle_ms(server: Server) -> float:
+    """The median of single decisions, one after the other, to a server that has nothing else to do."""
+    connection = connect(server.url)
+    took_ms = []
+    for body in stream("idle", 20, (1,)):
+        began_s = time.perf_counter()
+        post(connection, body.data)
+        took_ms.append((time.perf_counter() - began_s) * 1e3)
+        time.sleep(0.05)
+    connection.close()
+    return round(statistics.median(took_ms), 1)
 
 
-def _share(answered: Event | None, ready: Barrier | None) -> None:
-    global _answered, _ready
-    _answered, _ready = answered, ready
+def _official(server: Server, decisions: int, rounds: int) -> list[float]:
+    """Decisions per second through the official exporter, in processes of its own."""
+    rates = []
+    ready = multiprocessing.Barrier(EXPORTERS)
+    with multiprocessing.Pool(EXPORTERS, _share, (ready,)) as pool:
+        for number in range(rounds):
+            work = [
+                (server.url, f"sdk-{number}-{n}", decisions // EXPORTERS) for n in range(EXPORTERS)
+            ]
+            done = pool.starmap(_export, work, chunksize=1)
+            took_s = max(end for _, end, _ in done) - min(start for start, _, _ in done)
+            rates.append(sum(count for *_, count in done) / took_s)
+            machine.say(f"official exporter, round {number + 1}: {rates[-1]:,.0f} decisions/s")
+    return rates
 
 
-def _spans(device: str, count: int) -> list[ReadableSpan]:
-    memory = InMemorySpanExporter()
-    recorder = Recorder(device_id=device, service="bench", processor=SimpleSpanProcessor(memory))
-    gates = [Gate(f"limit_{n}", f"input_{n}", "<=", 0.9) for n in range(GATES)]
-    model = ModelVersion("bench", "1", "sha256:" + "0" * 64)
-    point = DecisionPoint(
-        "bench.act", model, lambda v: v["input_0"], 0.5, ("hold", "act"), recorder, gates
-    )
-    seeded = random.Random(device)  # noqa: S311
-    for _ in range(count):
-        inputs = {f"input_{n}": round(seeded.random(), 4) for n in range(INPUTS)}
-        point.decide(inputs, context={"mode": "auto", "site": "a"})
-    return list(memory.get_finished_spans())
+def _share(ready: Barrier) -> None:
+    _shared["ready"] = ready
 
 
-def _idle_ms(url: str, number: int) -> float:
-    exporter = OTLPSpanExporter(f"{url}/v1/traces")
-    spans = _spans(f"idle-{number}", 1)
-    started = time.perf_counter()
-    exporter.export(spans)
-    return (time.perf_counter() - started) * 1e3
+def _export(url: str, device: str, decisions: int) -> tuple[float, float, int]:
+    """Send decisions of one device; returns start, end (wall seconds) and how many were acknowledged."""
+    spans = sdk_spans(device, decisions)
+    exporter = OTLPSpanExporter(f"{url}/v1/traces", timeout=30)
+    _shared["ready"].wait()
+    began_s, acknowledged = time.time(), 0
+    for first in range(0, decisions, EXPORTED):
+        part = spans[first : first + EXPORTED]
+        if exporter.export(part) is SpanExportResult.SUCCESS:
+            acknowledged += len(part)
+    return began_s, time.time(), acknowledged
 
 
-@contextlib.contextmanager
-def _served(store: Path) -> Iterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    command = [
-        sys.executable,
-        "-m",
-        "observability.cli",
-        "serve",
-        "--store",
-        str(store),
-        "--port",
-        str(port),
-    ]
-    with subprocess.Popen(
-        command, cwd=machine.ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as server:
-        try:
-            _wait_for(url, server)
-            yield url
-        finally:
-            server.terminate()
-            server.wait(30)
+def _compacted(store: Path, data: Path) -> dict[str, object]:
+    """Bytes on the disk per decision of a replayed data set, chained and compacted; None without its data."""
+    if not (data / "cmapss").is_dir():
+        machine.say(f"no {data / 'cmapss'}: bytes per decision are not measured")
+        return {"bytes_per_decision": None}
+    spec = machine.ROOT / "examples" / "cmapss.yaml"
+    whence("replay", str(spec), "--data", str(data / "cmapss"), "--store", str(store))
+    with observability.connect(store) as con:
+        count = con.sql("SELECT count(*) FROM decisions").fetchall()[0][0]
+    before = _decision_bytes(store) / count
+    machine.say(f"cmapss: {count:,} decisions, {before:.0f} bytes each before maintenance")
+    if has_command("maintain"):
+        whence("maintain", "--store", str(store))
+    after = round(_decision_bytes(store) / count) if has_command("maintain") else None
+    return {"bytes_per_decision": after, "bytes_per_decision_uncompacted": round(before)}
 
 
-def _wait_for(url: str, server: subprocess.Popen[bytes]) -> None:
-    empty = urllib.request.Request(f"{url}/v1/traces", b"{}", {"Content-Type": "application/json"})  # noqa: S310
-    for _ in range(300):
-        with contextlib.suppress(OSError), urllib.request.urlopen(empty):  # noqa: S310
-            return
-        if server.poll() is not None:
-            break
-        time.sleep(0.1)
-    raise SystemExit("the server did not start")
-
-
-def _id(span: ReadableSpan) -> str:
-    context = span.context
-    return f"{context.trace_id:032x}-{context.span_id:016x}" if context else ""
+def _decision_bytes(store: Path) -> int:
+    """Of the files of `decisions`."""
+    files = (store / "data" / "main" / "decisions").rglob("*.parquet")
+    return sum(path.stat().st_size for path in files)
 
 
 if __name__ == "__main__":

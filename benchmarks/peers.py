@@ -1,0 +1,145 @@
+"""Decisions stored per second, beside MLflow and Phoenix: the same spans to each in turn, in the same run.
+
+The spans are OpenTelemetry's own (SDK and exporter's encoder, not chained), each a decision, in requests of
+32 to 512; a few before them warm each server up. A round ends when a query of the server's own database finds
+all of them: what is acknowledged is not what is stored. For Whence that is durable; for the others it is
+found, no more. The page of 50 is the newest blocked decisions, with what a list shows: in Whence a query as
+its pages make it, in Phoenix its GraphQL over HTTP, as its pages do. `benchmarks/peers.sh` installs the
+peers; who is not there is skipped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import machine
+import peer_servers
+from bodies import SIZES, Body, sdk_spans
+from load import Load
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from peer_servers import Peer
+from served import compile_scan
+
+SENDERS, WARM = 8, 8
+PAGES, ROWS = 15, 50
+PATIENCE_S = 1200.0
+Start = Callable[[Path], AbstractContextManager[Peer]]
+SERVERS: dict[str, Start] = {
+    "whence": peer_servers.whence,
+    "mlflow": peer_servers.mlflow,
+    "phoenix": peer_servers.phoenix,
+}
+
+
+def main() -> None:
+    """Run all rounds and print a table and one line of JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="smaller, within 45 s")
+    quick = parser.parse_args().quick
+    spans, rounds = (400, 1) if quick else (12_000, 3)
+    names = [name for name in SERVERS if name == "whence" or peer_servers.installed(name)]
+    compile_scan()
+    rates: dict[str, list[float]] = {name: [] for name in SERVERS}
+    pages: dict[str, float] = {}
+    for number in range(rounds):
+        work = [_stream(f"dev-{number}-{sender}", spans // SENDERS) for sender in range(SENDERS)]
+        for name in names:
+            with tempfile.TemporaryDirectory() as folder, SERVERS[name](Path(folder)) as peer:
+                _stored_per_s(peer, [_stream(f"warm-{sender}", WARM) for sender in range(SENDERS)])
+                rates[name].append(_stored_per_s(peer, work))
+                machine.say(f"round {number + 1}, {name}: {rates[name][-1]:,.0f} stored/s")
+                if peer.page is not None:
+                    pages[name] = _page_ms(peer.page)
+    figures = _figures(rates, pages, spans, rounds)
+    about = f"the same {spans:,} spans to each, {SENDERS} senders, requests of {SIZES} in turn"
+    machine.report(figures, about, "duckdb", "opentelemetry-sdk")
+    if not quick:
+        machine.save("peers", figures)
+
+
+def _figures(
+    rates: dict[str, list[float]], pages: dict[str, float], spans: int, rounds: int
+) -> dict[str, object]:
+    middle = {name: statistics.median(found) for name, found in rates.items() if found}
+    ranges = {
+        f"{name}_per_s_range": [round(min(found)), round(max(found))]
+        for name, found in rates.items()
+        if found
+    }
+    return {
+        "spans": spans,
+        "rounds": rounds,
+        "durable_per_s": round(middle["whence"]),
+        "mlflow_per_s": _rounded(middle.get("mlflow")),
+        "phoenix_per_s": _rounded(middle.get("phoenix")),
+        "ratio_mlflow": _ratio(rates, "mlflow"),
+        "ratio_phoenix": _ratio(rates, "phoenix"),
+        "filter_ms": pages["whence"],
+        "phoenix_filter_ms": pages.get("phoenix"),
+        **ranges,
+        "skipped": [name for name, found in rates.items() if not found],
+    }
+
+
+def _ratio(rates: dict[str, list[float]], name: str) -> float | None:
+    """The median of the rounds' ratios of Whence to a peer."""
+    if not rates[name]:
+        return None
+    pairs = zip(rates["whence"], rates[name], strict=True)
+    return round(statistics.median(ours / theirs for ours, theirs in pairs), 1)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)
+
+
+def _stream(device: str, decisions: int) -> list[Body]:
+    """What the official exporter posts for a device's decisions, not compressed, which is its default."""
+    spans = sdk_spans(device, decisions)
+    cycle = itertools.cycle(SIZES)
+    bodies = []
+    while spans:
+        size = next(cycle)
+        part, spans = spans[:size], spans[size:]
+        bodies.append(Body(encode_spans(part).SerializeToString(), ("",) * len(part)))
+    return bodies
+
+
+def _stored_per_s(peer: Peer, work: list[list[Body]]) -> float:
+    """Spans a second, from the first request until all of them are found in the server's database."""
+    before = peer.stored()
+    expected = before + sum(len(body.ids) for stream in work for body in stream)
+    with Load(peer.url, work, headers=peer.headers) as load:
+        if not load.join(PATIENCE_S):
+            raise SystemExit(f"not all sent after {PATIENCE_S:.0f} s: {dict(load.answers)}")
+        asked_s = time.monotonic()
+        while peer.stored() < expected:
+            if asked_s - load.started_s > PATIENCE_S:
+                raise SystemExit(f"not all stored after {PATIENCE_S:.0f} s")
+            time.sleep(0.05)
+            asked_s = time.monotonic()
+    if set(load.answers) != {"200"}:
+        machine.say(f"answers: {dict(load.answers)}")
+    return (expected - before) / (asked_s - load.started_s)
+
+
+def _page_ms(page: Callable[[], int]) -> float:
+    """Milliseconds of the median page. All of them have to be full."""
+    took_ms = []
+    for _ in range(PAGES):
+        began_s = time.perf_counter()
+        if page() != ROWS:
+            raise SystemExit(f"a page that has not {ROWS} rows")
+        took_ms.append((time.perf_counter() - began_s) * 1e3)
+    return round(statistics.median(took_ms), 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Install what benchmarks compare with, each in a virtual environment of its own under .peers/.
+#   benchmarks/peers.sh            all of them
+#   benchmarks/peers.sh receivers  MLflow and Phoenix, for benchmarks/peers.py
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3.11}
+
+install() { # NAME PACKAGE...
+    [ -x ".peers/$1/bin/python" ] || "$python" -m venv ".peers/$1"
+    ".peers/$1/bin/python" -m pip install --quiet --disable-pip-version-check "${@:2}"
+}
+
+receivers() {
+    install mlflow mlflow==3.17.2
+    install phoenix arize-phoenix==20.26.1
+}
+
+for group in "${@:-receivers}"; do "$group"; done
