@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import shap
 
-from observability.explain.attribution import (
-    INTERVENTIONAL,
-    PATH_DEPENDENT,
+from observability.explain.attributed import (
+    LIKELIEST,
     Recorded,
-    attribute,
+    attribute_decision,
     build_engine,
     engine,
     spec_id,
 )
+from observability.explain.attribution import TABLES
 from observability.models.artifact import model_of
 from observability.models.features import Feature
 from observability.models.reference import Reference
@@ -54,7 +54,7 @@ def recorded(row, score=None, threshold=0.5):
 def test_the_parts_sum_to_the_margin(train, rows, parameters: dict) -> None:
     prepared = engine_of(train(**parameters), rows[:1000])
     for row in rows[:20]:
-        explained = attribute(prepared, recorded(row))
+        explained = attribute_decision(prepared, recorded(row))
         assert explained.adds_up
         assert math.isclose(explained.base + sum(explained.phi), explained.output, abs_tol=1e-6)
         shown = (
@@ -66,7 +66,9 @@ def test_the_parts_sum_to_the_margin(train, rows, parameters: dict) -> None:
 
 
 def test_a_model_that_learnt_nothing_attributes_nothing(train, rows) -> None:
-    explained = attribute(engine_of(train(min_data_in_leaf=1500), rows[:100]), recorded(rows[0]))
+    explained = attribute_decision(
+        engine_of(train(min_data_in_leaf=1500), rows[:100]), recorded(rows[0])
+    )
     assert explained.adds_up
     assert set(explained.phi) == {0.0}
 
@@ -77,8 +79,8 @@ def test_they_are_what_shap_gives_when_called_directly(train, rows) -> None:
     direct = shap.TreeExplainer(booster, masker, feature_perturbation="interventional")
     expected = direct.shap_values(rows[:5], check_additivity=False)
     prepared = engine_of(booster, rows[:1000])
-    found = [attribute(prepared, recorded(row)) for row in rows[:5]]
-    np.testing.assert_allclose([explained.phi for explained in found], expected, atol=1e-12)
+    found = [attribute_decision(prepared, recorded(row)) for row in rows[:5]]
+    np.testing.assert_allclose([explained.phi for explained in found], expected, atol=1e-6)
     assert math.isclose(
         found[0].base, booster.predict(rows[:1000], raw_score=True).mean(), abs_tol=1e-9
     )
@@ -86,7 +88,7 @@ def test_they_are_what_shap_gives_when_called_directly(train, rows) -> None:
 
 def test_all_background_rows_count_not_the_hundred_that_shap_keeps(train, rows) -> None:
     booster = train()
-    explained = attribute(engine_of(booster, rows[:1000]), recorded(rows[0]))
+    explained = attribute_decision(engine_of(booster, rows[:1000]), recorded(rows[0]))
     assert explained.spec.background_rows == 1000
     careless = shap.TreeExplainer(booster, rows[:1000], feature_perturbation="interventional")
     assert careless.data is not None
@@ -106,7 +108,7 @@ def test_a_missing_value_in_a_model_trained_without_any_still_adds_up(train, row
     )
     parts = naive.shap_values(row[None, :], check_additivity=False).sum() + naive.expected_value
     assert abs(parts - booster.predict(row[None, :], raw_score=True)[0]) > 0.1
-    explained = attribute(engine_of(booster, centred[:1000]), recorded(row))
+    explained = attribute_decision(engine_of(booster, centred[:1000]), recorded(row))
     assert explained.adds_up
     assert math.isnan(explained.values[0])
 
@@ -118,10 +120,10 @@ def test_missing_values_that_the_model_learnt_from_add_up(train, rows, parameter
     holes[1::5, 1] = 0.0
     prepared = engine_of(train(holes, **parameters), holes[:1000])
     for row in holes[:10]:
-        assert attribute(prepared, recorded(row)).adds_up
+        assert attribute_decision(prepared, recorded(row)).adds_up
 
 
-def test_a_model_with_categorical_splits_falls_back_and_says_so(train, rows) -> None:
+def test_categorical_splits_are_attributed_as_exactly_as_any(train, rows) -> None:
     levels = ("a", "b", "c", "d")
     coded = rows.copy()
     coded[:, 3] = np.arange(len(rows)) % 4
@@ -130,18 +132,34 @@ def test_a_model_with_categorical_splits_falls_back_and_says_so(train, rows) -> 
     features = (Feature("T30"), Feature("s4"), Feature("s11"), Feature("s2", levels=levels))
     prepared = engine_of(booster, coded[:1000], features)
     given = Recorded({"T30": 1.0, "s4": 10.0, "s11": 9.0}, {"s2": "c"}, None, 0.5)
-    explained = attribute(prepared, given)
-    assert explained.spec.algorithm == PATH_DEPENDENT
-    assert (explained.spec.reference_id, explained.spec.background_rows) == ("", 0)
+    explained = attribute_decision(prepared, given)
+    assert explained.spec.algorithm == TABLES
+    assert explained.spec.background_rows == 1000
     assert explained.values == (1.0, 10.0, 9.0, "c")
     assert explained.adds_up
+
+
+def test_of_several_classes_the_likeliest_is_explained(train, rows) -> None:
+    labels = np.digitize(rows[:, 0] + rows[:, 1], [19.0, 21.0])
+    booster = train(labels=labels, objective="multiclass", num_class=3)
+    prepared = engine_of(booster, rows[:1000])
+    for row in rows[:20]:
+        scores = booster.predict(row[None])[0]
+        explained = attribute_decision(prepared, recorded(row, score=float(scores.max())))
+        assert explained.adds_up
+        assert explained.replayed_score == scores.max()
+        assert explained.output == booster.predict(row[None], raw_score=True)[0].max()
+        assert (explained.spec.output, explained.spec.link) == (LIKELIEST, "softmax")
+        assert explained.threshold is None
 
 
 def test_another_artifact_than_the_devices_is_caught(train, rows) -> None:
     on_the_device, here = train(rounds=20), train(rounds=19)
     score = float(on_the_device.predict(rows[:1])[0])
-    assert attribute(engine_of(on_the_device, rows[:1000]), recorded(rows[0], score)).adds_up
-    explained = attribute(engine_of(here, rows[:1000]), recorded(rows[0], score))
+    assert attribute_decision(
+        engine_of(on_the_device, rows[:1000]), recorded(rows[0], score)
+    ).adds_up
+    explained = attribute_decision(engine_of(here, rows[:1000]), recorded(rows[0], score))
     assert not explained.adds_up
     assert explained.replay_error > 1e-6
     assert explained.problems[0].startswith("the model here is not what the device ran")
@@ -149,23 +167,26 @@ def test_another_artifact_than_the_devices_is_caught(train, rows) -> None:
 
 def test_attributions_that_do_not_add_up_say_so(train, rows) -> None:
     prepared = engine_of(train(), rows[:1000])
-    broken = replace(prepared, phi=lambda row: (np.zeros(4), 0.0))
-    explained = attribute(broken, recorded(rows[0]))
+    nothing = np.zeros((1, 4, 1))
+    broken = replace(
+        prepared, explainer=replace(prepared.explainer, values=lambda _: (nothing, nothing))
+    )
+    explained = attribute_decision(broken, recorded(rows[0]))
     assert not explained.adds_up
     assert "the parts do not add up" in explained.problems[0]
 
 
 def test_the_threshold_is_drawn_where_the_margin_is(train, rows) -> None:
     prepared = engine_of(train(), rows[:100])
-    assert attribute(prepared, recorded(rows[0], threshold=0.5)).threshold == 0.0
-    assert attribute(prepared, recorded(rows[0], threshold=1.0)).threshold is None
-    assert attribute(prepared, recorded(rows[0], threshold=None)).threshold is None
+    assert attribute_decision(prepared, recorded(rows[0], threshold=0.5)).threshold == 0.0
+    assert attribute_decision(prepared, recorded(rows[0], threshold=1.0)).threshold is None
+    assert attribute_decision(prepared, recorded(rows[0], threshold=None)).threshold is None
 
 
 def test_a_spec_names_every_choice_and_its_id_follows_them(train, rows) -> None:
     prepared = engine_of(train(), rows[:1000])
     spec = prepared.spec
-    assert (spec.algorithm, spec.link, spec.features) == (INTERVENTIONAL, "logit", NAMES)
+    assert (spec.algorithm, spec.link, spec.features) == (TABLES, "logit", NAMES)
     assert spec.spec_id.startswith("sha256:")
     assert engine_of(train(), rows[:1000]).spec == spec
     assert engine_of(train(), rows[:999]).spec.spec_id != spec.spec_id
