@@ -18,6 +18,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	$(BIN)/python -m observability.collect.scan.warmth
+	$(BIN)/python -c "from observability.explain.attribution import warm; warm()"
 	touch $@
 
 demo: $(INSTALLED)

@@ -78,42 +78,66 @@ def _pair_all(
     nodes: _Nodes, root: np.ndarray, output: np.ndarray, share: np.ndarray, seen: np.ndarray,
     against: np.ndarray, phi: np.ndarray,
 ) -> None:  # fmt: skip
+    waiting = np.empty((DEEPEST + 2, 3), np.int32)
+    decided = np.empty(DEEPEST + 1, np.int32)
     side = np.zeros(phi.shape[1], np.uint8)
     for row in range(seen.shape[1]):
         for other in range(against.shape[1]):
             x, z = seen[:, row], against[:, other]
             for tree in range(len(root)):
                 out = phi[output[tree], :, row]
-                _pair(root[tree], 0, 0, nodes, share, x, z, side, out)
+                _pair(root[tree], nodes, share, x, z, waiting, decided, side, out)
 
 
 @compiled
 def _pair(
-    node: int, a: int, b: int, nodes: _Nodes, share: np.ndarray, x: np.ndarray, z: np.ndarray,
-    side: np.ndarray, out: np.ndarray,
-) -> tuple[float, float]:  # fmt: skip
-    """Give the features of a subtree theirs; what its leaves are worth to a present, an absent one above.
+    top: int, nodes: _Nodes, share: np.ndarray, x: np.ndarray, z: np.ndarray, waiting: np.ndarray,
+    decided: np.ndarray, side: np.ndarray, out: np.ndarray,
+) -> None:  # fmt: skip
+    """Give each leaf of a tree that a mix of row and background row reaches to the features that decide.
 
-    On the way here, a features were decided by the row and b by the background row; `side` says which.
+    `decided` are the features on the way that lead apart, `side` says whose value each has. A line of
+    `waiting` is a node, how many were decided above it, and which feature the background row decides.
+    Not by recursion: numba keeps no recursive function on disk without breaking it.
     """
-    at = nodes.column[node]
-    if at < 0:
-        return nodes.value[node] * share[a, b], nodes.value[node] * share[b, a]
-    limit, nan_left = nodes.threshold[node], nodes.nan_left[node]
-    by_x = nodes.left[node] if _goes_left(x[at], limit, nan_left) else nodes.right[node]
-    by_z = nodes.left[node] if _goes_left(z[at], limit, nan_left) else nodes.right[node]
-    feature = nodes.owner[at]
-    if by_x == by_z or side[feature] == _ROW:
-        return _pair(by_x, a, b, nodes, share, x, z, side, out)
-    if side[feature] == _BACKGROUND:
-        return _pair(by_z, a, b, nodes, share, x, z, side, out)
-    side[feature] = _ROW
-    present_x, absent_x = _pair(by_x, a + 1, b, nodes, share, x, z, side, out)
-    side[feature] = _BACKGROUND
-    present_z, absent_z = _pair(by_z, a, b + 1, nodes, share, x, z, side, out)
-    side[feature] = 0
-    out[feature] += present_x - absent_z
-    return present_x + present_z, absent_x + absent_z
+    count, held = 0, 1
+    waiting[0, 0], waiting[0, 1], waiting[0, 2] = top, 0, -1
+    while held:
+        held -= 1
+        node, above, feature = waiting[held, 0], waiting[held, 1], waiting[held, 2]
+        for at in range(above, count):
+            side[decided[at]] = 0
+        count = above
+        if feature >= 0:
+            decided[count], side[feature] = feature, _BACKGROUND
+            count += 1
+        while nodes.column[node] >= 0:
+            at, limit, nan_left = nodes.column[node], nodes.threshold[node], nodes.nan_left[node]
+            by_x = nodes.left[node] if _goes_left(x[at], limit, nan_left) else nodes.right[node]
+            by_z = nodes.left[node] if _goes_left(z[at], limit, nan_left) else nodes.right[node]
+            feature = nodes.owner[at]
+            if by_x != by_z and side[feature] == 0:
+                waiting[held, 0], waiting[held, 1], waiting[held, 2] = by_z, count, feature
+                held += 1
+                decided[count], side[feature] = feature, _ROW
+                count += 1
+            node = by_z if side[feature] == _BACKGROUND else by_x
+        _give(nodes.value[node], share, decided[:count], side, out)
+    for at in range(count):
+        side[decided[at]] = 0
+
+
+@compiled
+def _give(
+    value: float, share: np.ndarray, decided: np.ndarray, side: np.ndarray, out: np.ndarray
+) -> None:
+    """A leaf's value to the features whose present value it needs, less to those whose absent one."""
+    a = 0
+    for feature in decided:
+        a += side[feature] == _ROW
+    b = len(decided) - a
+    for feature in decided:
+        out[feature] += value * share[a, b] if side[feature] == _ROW else -value * share[b, a]
 
 
 @compiled

@@ -206,7 +206,7 @@ def _fields(section: bytes, where: str) -> Fields:
 
 
 def _column(tree: Fields, name: str, count: int, where: str) -> np.ndarray:
-    values = _numbers(tree.get(name, ""), name, where)
+    values = _numbers(tree.get(name, ""), name, where, endless=name == "threshold")
     if len(values) != count:
         raise _malformed(where, f"{len(values)} values of {name} instead of {count}")
     return values
@@ -219,12 +219,13 @@ def _integer(tree: Fields, name: str, where: str) -> int:
     return int(text)
 
 
-def _numbers(text: str, name: str, where: str) -> np.ndarray:
+def _numbers(text: str, name: str, where: str, *, endless: bool = False) -> np.ndarray:
+    """The numbers; infinite ones where `endless`: below such a threshold lies all that is not missing."""
     try:
         values = np.array(text.split(), dtype=np.float64)
     except ValueError:
         raise _malformed(where, f"{name} that are not numbers") from None
-    if not np.isfinite(values).all():
+    if not (endless or np.isfinite(values).all()) or np.isnan(values).any():
         raise _malformed(where, f"{name} that are not finite numbers")
     return values
 

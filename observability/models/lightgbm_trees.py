@@ -66,7 +66,9 @@ def _column(nodes: Nodes, node: int) -> Column:
     feature, decision = int(nodes.feature[node]), int(nodes.decision[node])
     if decision & _CATEGORICAL:
         return Column(feature, "category", _set(nodes.categories[int(nodes.threshold[node])]))
-    return Column(feature, "zero is missing" if decision >> 2 == _ZERO_IS_MISSING else "number")
+    return Column(
+        feature, "zero is missing" if decision >> 2 == _ZERO_IS_MISSING else "tiny is zero"
+    )
 
 
 def _set(words: np.ndarray) -> frozenset[int]:

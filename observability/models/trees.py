@@ -15,9 +15,9 @@ import numpy as np
 from traces.errors import ModelError
 
 ZERO = float(np.float32(1e-35))
-"""LightGBM's kZeroThreshold: up to it, a value is zero."""
+"""LightGBM's kZeroThreshold: up to it, a value is read as zero."""
 
-Kind = Literal["number", "float32", "zero is missing", "category"]
+Kind = Literal["number", "float32", "tiny is zero", "zero is missing", "category"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +152,9 @@ def _read(values: np.ndarray, column: Column) -> np.ndarray:
     if column.kind == "float32":
         with np.errstate(over="ignore"):
             return values.astype(np.float32)
-    if column.kind == "zero is missing":
-        return np.where(np.abs(values) <= ZERO, np.nan, values)
+    if column.kind in ("tiny is zero", "zero is missing"):
+        return np.where(
+            np.abs(values) <= ZERO, 0.0 if column.kind == "tiny is zero" else np.nan, values
+        )
     outside = ~np.isin(np.trunc(values), list(column.categories))
     return np.where(np.isnan(values), np.nan, outside.astype(np.float64))

@@ -46,9 +46,10 @@ def xgboost_trees(content: bytes, where: str) -> tuple[tuple[str, ...], Link, Tr
         said = str(error).splitlines()[0][:100]
         raise _malformed(where, f"no whole JSON or UBJ ({said})") from error
     try:
-        return _read(held["learner"], where)
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
-        raise _malformed(where, f"{type(error).__name__} {error}") from error
+        with np.errstate(over="raise", divide="raise", invalid="raise"):
+            return _read(held["learner"], where)
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        raise _malformed(where, " ".join(f"{type(error).__name__} {error}".split())) from error
 
 
 def _read(learner: Mapping[str, Any], where: str) -> tuple[tuple[str, ...], Link, Trees]:
