@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import shap
@@ -244,6 +249,28 @@ def test_an_explainer_is_made_once_for_a_model_and_a_background():
     assert explainer(given_.model, background) is explainer(given_.model, background.copy())
     assert explainer(given_.model, background) is not explainer(given_.model, background[:49])
     assert explainer(given_.model, background) is not explainer(other.model, background)
+
+
+def test_what_was_compiled_before_gives_the_same_when_it_is_loaded(tmp_path):
+    """numba loads a function that calls itself broken, and crashes."""
+    asked = (
+        "import sys, numpy as np; from pathlib import Path;"
+        "from observability.models.lightgbm_text import parse;"
+        "from observability.explain.tree_pairs import paired_values;"
+        "trees = parse(Path(sys.argv[1]).read_bytes(), 'tiny').trees;"
+        "print(paired_values(trees, np.eye(2), np.array([[0.0, 0.0], [1.0, 1.0]])).tolist())"
+    )
+    tiny = Path(__file__).parents[1] / "models" / "tiny.txt"
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", asked, str(tiny)],
+            env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)},
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for _ in range(2)
+    ]  # fmt: skip
+    assert said[0]
+    assert said[0] == said[1]
 
 
 def test_a_missing_value_that_shap_misreads_is_attributed_exactly():

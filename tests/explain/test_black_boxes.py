@@ -126,13 +126,12 @@ def test_features_of_a_group_come_and_go_together():
     assert found.algorithm == ENUMERATION
     assert found.phi.shape == (20, 3)
     assert found.residual.max() <= 1e-9
-    alone = rows[:, 39] - background[:, 39].mean()
-    before = rows[:, 38] + background[:, 38].mean()
-    mean_of_products = (background[:, 38] * background[:, 39]).mean()
-    with_one = (rows[:, 38] * background[:, 39].mean(), background[:, 38].mean() * rows[:, 39])
-    shared = (rows[:, 38] * rows[:, 39] - with_one[0] + with_one[1] - mean_of_products) / 2
-    assert before.shape == alone.shape
-    np.testing.assert_allclose(found.phi[:, 2], alone + shared, atol=1e-9)
+    before, last = rows[:, 38], rows[:, 39]
+    before_there, last_there = background[:, 38], background[:, 39]
+    with_it = before * last + before_there.mean() * last
+    without_it = before * last_there.mean() + (before_there * last_there).mean()
+    expected = last - last_there.mean() + (with_it - without_it) / 2
+    np.testing.assert_allclose(found.phi[:, 2], expected, atol=1e-9)
 
 
 def test_players_that_leave_a_feature_out_are_refused_in_one_line():

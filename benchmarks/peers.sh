@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Install what benchmarks compare with, each in a virtual environment of its own under .peers/.
+#   benchmarks/peers.sh            all of them
+#   benchmarks/peers.sh explain    woodelf-explainer and explainerdashboard, for benchmarks/explain.py
+set -euo pipefail
+cd "$(dirname "$0")/.."
+python=${PYTHON:-python3.11}
+
+install() { # NAME PACKAGE...
+    [ -x ".peers/$1/bin/python" ] || "$python" -m venv ".peers/$1"
+    ".peers/$1/bin/python" -m pip install --quiet --disable-pip-version-check "${@:2}"
+}
+
+explain() {
+    install explain woodelf-explainer==0.4.8 explainerdashboard==0.5.8 lightgbm==4.7.0
+}
+
+for group in "${@:-explain}"; do "$group"; done
