@@ -146,7 +146,7 @@ def _of_a_node(artifact: _Artifact, node: Any, one_output: bool) -> _Inside | No
     if node.op_type in TREE_NODES:
         try:
             trees = onnx_trees(node, last_only=one_output)
-        except ModelError:
+        except (ModelError, LookupError, ValueError):  # of no form that is known here
             return None
         return _over(artifact, link, node.input[0], trees=trees)
     weights = linear_node(node)

@@ -16,7 +16,9 @@ from observability.explain.attributed import (
     engine,
     spec_id,
 )
-from observability.explain.attribution import TABLES
+from observability.explain.attribution import PERMUTATIONS, TABLES
+from observability.fleet.world.int8 import quantise
+from observability.fleet.world.mlp import train_mlp
 from observability.models.artifact import model_of
 from observability.models.features import Feature
 from observability.models.reference import Reference
@@ -151,6 +153,24 @@ def test_of_several_classes_the_likeliest_is_explained(train, rows) -> None:
         assert explained.output == booster.predict(row[None], raw_score=True)[0].max()
         assert (explained.spec.output, explained.spec.link) == (LIKELIEST, "softmax")
         assert explained.threshold is None
+
+
+def test_an_int8_network_is_explained_with_how_sure_its_parts_are() -> None:
+    chance = np.random.default_rng(3)
+    inputs = chance.normal(size=(600, 12))
+    network = train_mlp(inputs, (inputs[:, 0] * inputs[:, 1] > 0).astype(float), (8, 8), 1)
+    features = tuple(Feature(f"s{number}") for number in range(12))
+    model = model_of(quantise(network, inputs, features, "1"), "network")
+    prepared = build_engine(model, features, inputs[:100], REFERENCE)
+    given = dict(zip(model.feature_names, inputs[200].tolist(), strict=True))
+    score = float(model.score(inputs[200:201])[0])
+    explained = attribute_decision(prepared, Recorded(given, {}, score, 0.5))
+    assert explained.adds_up
+    assert explained.replay_error == 0.0
+    assert explained.spec.algorithm == f"{PERMUTATIONS} 200 pairs with seed 0"
+    assert explained.spec.link == "logit"
+    assert explained.spec.library.split(", ")[-1].startswith("onnxruntime")
+    assert min(explained.standard_error) > 0.0
 
 
 def test_another_artifact_than_the_devices_is_caught(train, rows) -> None:
