@@ -82,9 +82,7 @@ def onnx_model(content: bytes, digest: str, where: str) -> Model:
     binary = probed.shape[1:] == (2,) and bool(np.allclose(probed.sum(axis=1), 1.0, atol=1e-4))
     score = (lambda rows: raw(rows)[:, 1]) if binary else (lambda rows: single(raw(rows)))
     count = 1 if binary or probed.ndim == 1 else probed.shape[1]
-    inside = _inside(artifact, count == 1)
-    if inside is None or not _proven(inside, score, rows):
-        inside = _Inside("identity", score)
+    inside = _taken_apart(artifact, score, rows, count == 1) or _Inside("identity", score)
     return Model(
         digest, ARTIFACT, inside.link, names, score, inside.margin, ("onnxruntime",), count,
         inside.trees, inside.linear, inside.prepare, artifact.graph.batch_dependent,
@@ -93,6 +91,8 @@ def onnx_model(content: bytes, digest: str, where: str) -> Model:
 
 @dataclass(frozen=True, slots=True)
 class _Artifact:
+    """A graph, and what errors call it."""
+
     graph: Graph
     where: str
 
@@ -116,6 +116,17 @@ class _Artifact:
             return np.concatenate([run(row[None, :]) for row in rows])
 
         return one_by_one if self.graph.batch_dependent else run
+
+
+def _taken_apart(
+    artifact: _Artifact, score: Scores, rows: np.ndarray, one_output: bool
+) -> _Inside | None:
+    """The graph's inside if it gives the scores; None where it does not, or has a form unknown here."""
+    try:
+        inside = _inside(artifact, one_output)
+        return inside if inside is not None and _proven(inside, score, rows) else None
+    except Exception:  # noqa: BLE001  # onnxruntime's many kinds too: such a model is a black box
+        return None
 
 
 def _inside(artifact: _Artifact, one_output: bool) -> _Inside | None:
@@ -144,10 +155,7 @@ def _of_a_node(artifact: _Artifact, node: Any, one_output: bool) -> _Inside | No
     if link is None:
         return None
     if node.op_type in TREE_NODES:
-        try:
-            trees = onnx_trees(node, last_only=one_output)
-        except (ModelError, LookupError, ValueError):  # of no form that is known here
-            return None
+        trees = onnx_trees(node, last_only=one_output)
         return _over(artifact, link, node.input[0], trees=trees)
     weights = linear_node(node)
     if one_output and len(weights.bias) == 2:
