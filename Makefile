@@ -1,7 +1,7 @@
 # make demo   install, open the app, fill it with a simulated fleet, keep that fleet running
 # make test   install, run the tests
 # make check  format, lint, types, layers
-# make bench  all benchmarks, quick form
+# make bench  all benchmarks, quick form; benchmarks/peers.sh first installs what they compare with
 # make docs   write docs/conventions.md from the registry
 
 PYTHON ?= python3.11
@@ -9,7 +9,8 @@ BIN := .venv/bin
 INSTALLED := .venv/.installed
 DEMO := .demo
 PORT ?= 8501
-BENCHMARKS := $(addprefix benchmarks/,ingest.py receiver_faults.py peers.py device.py device_faults.py chains.py console.py)
+BENCHMARKS := $(addprefix benchmarks/,ingest.py receiver_faults.py peers.py device.py device_faults.py chains.py console.py \
+	explain.py)
 
 .PHONY: demo test check bench docs clean
 
@@ -18,6 +19,7 @@ $(INSTALLED): requirements.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	$(BIN)/python -m observability.collect.scan.warmth
+	$(BIN)/python -c "from observability.explain.attribution import warm; warm()"
 	touch $@
 
 demo: $(INSTALLED)

@@ -2,6 +2,7 @@
 # Install what benchmarks compare with, each in a virtual environment of its own under .peers/.
 #   benchmarks/peers.sh            all of them
 #   benchmarks/peers.sh receivers  MLflow and Phoenix, for benchmarks/peers.py
+#   benchmarks/peers.sh explain    woodelf-explainer and explainerdashboard, for benchmarks/explain.py
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3.11}
@@ -16,4 +17,9 @@ receivers() {
     install phoenix arize-phoenix==20.26.1
 }
 
-for group in "${@:-receivers}"; do "$group"; done
+explain() {
+    install explain woodelf-explainer==0.4.8 explainerdashboard==0.5.8 lightgbm==4.7.0
+}
+
+if [ $# -eq 0 ]; then set -- receivers explain; fi
+for group in "$@"; do "$group"; done

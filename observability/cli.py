@@ -111,7 +111,9 @@ def _moving(commands: argparse._SubParsersAction) -> None:
     actions = models.add_subparsers(
         dest="action", required=True, metavar="ACTION", parser_class=_Parser
     )
-    add = actions.add_parser("add", help="register an artifact: LightGBM text")
+    add = actions.add_parser(
+        "add", help="register an artifact: LightGBM text, XGBoost JSON or UBJ, ONNX"
+    )
     add.add_argument("file", metavar="FILE")
     add.add_argument("--name", required=True)
     add.add_argument("--version", required=True)

@@ -109,8 +109,6 @@ def _shown(name: str, value: float | str, unit: str) -> str:
 
 def _provenance(attributions: Attributions) -> str:
     spec = attributions.spec
-    if not spec.reference_id:
-        return f"Relative to the data the model was trained on; {spec.algorithm}; {spec.library}"
     window = ""
     if spec.background_from and spec.background_to:
         window = f", {spec.background_from:%Y-%m-%d} to {spec.background_to:%Y-%m-%d}"

@@ -1,235 +1,181 @@
-"""Shapley values of one decision, in the model's link unit, with what makes them reproducible.
+"""Shapley values of decisions: why a model's margins are what they are, against a background.
 
-Owns the choice of algorithm, the checks that decide whether attributions may be shown, and the spec
-that names every choice made.
+Owns the choice of engine: what is known of a model's inside decides, and is named with the values.
 """
 
 from __future__ import annotations
 
 import functools
 import hashlib
-import importlib.metadata
-import json
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from datetime import datetime
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from observability.explain.explanation import Attributions, Spec
-from observability.models.artifact import Model, model_of, read_file
-from observability.models.features import Feature, encode_row
-from observability.models.onnx_model import OnnxModel
-from observability.models.reference import BACKGROUND_SEED, Reference, background
-from traces.errors import ModelError
+from observability.explain.enumeration import MOST_PLAYERS, enumerated_values
+from observability.explain.permutations import ROUNDS, SEED, sampled_values
+from observability.explain.players import Players, each_feature
+from observability.models.model import Linear, Model
+from observability.models.trees import Column, Tree, Trees, ensemble
 
-RESIDUAL_TOLERANCE = 1e-6
-"""Allowed |base + sum(phi) - output|, as a share of the larger of 1 and |output|."""
-REPLAY_TOLERANCE = 1e-6
-"""Allowed |score here - score on the device|, as a share of the larger of 1 and |score|."""
+TABLES = "interventional tree shap, pattern tables"
+PAIRS = "interventional tree shap, row by background row"
+LINEAR = "closed form of a linear model"
+ENUMERATION = "all coalitions"
+PERMUTATIONS = "antithetic permutations:"
 
-INTERVENTIONAL = "interventional tree shap"
-PATH_DEPENDENT = "path-dependent tree shap (LightGBM pred_contrib)"
-KEPT_ENGINES = 8
+KEPT_EXPLAINERS = 8
+MOST_PLAYERS_BY_ROW = 6
+ROWS_AT_ONCE = 64
 
-Phi = Callable[[np.ndarray], tuple[np.ndarray, float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What the device recorded of one decision's model; score and threshold in the score's unit."""
-
-    inputs: Mapping[str, float]
-    categoricals: Mapping[str, str]
-    score: float | None
-    threshold: float | None
+Values = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True, slots=True)
-class Engine:
-    """A model ready to explain. `phi` maps a row `(1, n_features)` to values `(n_features,)` and base."""
+class ShapleyValues:
+    """Shapley values in the unit of the model's link; with K outputs, each array has a last axis K.
+
+    `phi` `(n_rows, n_features)`, or by player; `base` is the mean margin of the background, `output`
+    `(n_rows,)` the margin as the artifact gives it. `residual` is |base + sum(phi) - output|.
+    `standard_error` is shaped like phi, 0 where `algorithm` is exact.
+    """
+
+    algorithm: str
+    phi: np.ndarray
+    base: np.ndarray
+    output: np.ndarray
+    residual: np.ndarray
+    standard_error: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Explainer:
+    """A model ready to explain: `values` gives phi `(n_rows, n_players, n_outputs)` and its errors."""
 
     model: Model
-    features: tuple[Feature, ...]
-    spec: Spec
-    phi: Phi
+    algorithm: str
+    base: np.ndarray
+    values: Values
+
+    def attribute(self, rows: np.ndarray) -> ShapleyValues:
+        """The values of float64 rows `(n_rows, n_features)`."""
+        phi, error = self.values(np.asarray(rows, dtype=np.float64))
+        output = self.model.margin(rows)
+        found = self.base + phi.sum(axis=1)
+        residual = np.abs(found - output.reshape(found.shape))
+        if self.model.output_count > 1:
+            return ShapleyValues(self.algorithm, phi, self.base, output, residual, error)
+        base, residual = self.base[0], residual[:, 0]
+        return ShapleyValues(self.algorithm, phi[..., 0], base, output, residual, error[..., 0])
 
 
-@functools.lru_cache(maxsize=KEPT_ENGINES)
-def engine(
-    artifact: Path,
-    digest: str,
-    features: tuple[Feature, ...],
-    reference_path: Path,
-    reference: Reference,
-) -> Engine:
-    """The engine of a registered model and its reference, kept for the next decision.
+def attribute(
+    model: Model, rows: np.ndarray, background: np.ndarray, players: Players | None = None
+) -> ShapleyValues:
+    """Attribute the margins of rows to their features, against background rows `(n, n_features)`.
 
-    Raises ModelError where a file is missing, or is not the one that was registered.
+    With `players`, to groups of features instead, each feature in one. Raises ModelError where a tree
+    is too deep, WrongUse where players leave a feature out.
     """
-    model = model_of(read_file(artifact, "the registered artifact"), str(artifact))
-    if isinstance(model, OnnxModel):
-        raise ModelError("an ONNX model", "a LightGBM one: others are run here, not attributed yet")
-    held = read_file(reference_path, "the registered reference")
-    stored = "sha256:" + hashlib.sha256(held).hexdigest()
-    if (model.digest, stored) != (digest, reference.reference_id):
-        damaged = artifact if model.digest != digest else reference_path
-        raise ModelError(f"{damaged} with other content", "the file as it was registered")
-    rows = background(held, features, str(reference_path))
-    return build_engine(model, features, rows, reference)
+    return explainer(model, background, players).attribute(rows)
 
 
-def build_engine(
-    model: Model, features: Sequence[Feature], rows: np.ndarray, reference: Reference
-) -> Engine:
-    """An engine over background rows of shape `(n, n_features)`.
-
-    Interventional where shap can be exact; LightGBM's own path-dependent values where the model
-    splits over categories, which shap's interventional algorithm does not know.
-    """
-    if model.text.categorical:
-        spec = _spec(model, features, PATH_DEPENDENT, None, 0)
-        return Engine(model, tuple(features), spec, _path_dependent(model))
-    spec = _spec(model, features, INTERVENTIONAL, reference, len(rows))
-    return Engine(model, tuple(features), spec, _interventional(model, rows))
+def explainer(model: Model, background: np.ndarray, players: Players | None = None) -> Explainer:
+    """What explains a model against a background, kept for the next rows."""
+    content = np.ascontiguousarray(background, dtype=np.float64)
+    digest = hashlib.sha256(content.tobytes()).hexdigest()
+    groups = None if players is None else tuple(map(tuple, players))
+    return _kept(_Asked(model.digest, digest, groups, model, content))
 
 
-def attribute(prepared: Engine, recorded: Recorded) -> Attributions:
-    """Attribute one decision's margin to its inputs.
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What tells explainers apart, and what they are made of."""
 
-    Raises ModelError where the decision's inputs are not the model's.
-    """
-    model = prepared.model
-    row = encode_row(prepared.features, recorded.inputs, recorded.categoricals)
-    phi, base = prepared.phi(row)
-    output = float(model.margin(row)[0])
-    residual = abs(base + math.fsum(phi) - output)
-    replayed = float(model.score(row)[0])
-    replay_error = None if recorded.score is None else abs(replayed - recorded.score)
-    return Attributions(
-        spec=prepared.spec,
-        phi=tuple(float(value) for value in phi),
-        values=tuple(_value(feature, recorded) for feature in prepared.features),
-        units=tuple(feature.unit for feature in prepared.features),
-        base=base,
-        output=output,
-        threshold=on_link(recorded.threshold, model.link),
-        residual=residual,
-        replayed_score=replayed,
-        replay_error=replay_error,
-        problems=tuple(_problems(residual, output, replayed, recorded.score)),
-    )
+    model_digest: str
+    background_digest: str
+    players: tuple[tuple[int, ...], ...] | None
+    model: Model = field(compare=False)
+    background: np.ndarray = field(compare=False)
 
 
-def on_link(score: float | None, link: str) -> float | None:
-    """A score in the link's unit; None where it has no finite place there.
+@functools.lru_cache(maxsize=KEPT_EXPLAINERS)
+def _kept(asked: _Asked) -> Explainer:
+    model, background = asked.model, asked.background
+    if asked.players is None and model.trees is not None:
+        return _of_trees(model, model.trees, background)
+    if asked.players is None and model.linear is not None:
+        return _of_weights(model, model.linear, background)
+    return _of_a_black_box(model, background, asked.players or each_feature(background.shape[1]))
 
-    >>> on_link(0.5, "logit"), on_link(30.0, "identity"), on_link(1.0, "logit")
-    (0.0, 30.0, None)
-    """
-    if score is None or not math.isfinite(score):
-        return None
-    if link == "identity":
-        return score
-    return math.log(score / (1.0 - score)) if 0.0 < score < 1.0 else None
+
+def _of_trees(model: Model, trees: Trees, background: np.ndarray) -> Explainer:
+    from observability.explain.pattern_tables import pattern_tables, tabled_values
+    from observability.explain.tree_pairs import paired_values
+
+    prepared = model.prepare(background)
+    base = trees.margin(prepared).mean(axis=0)
+    tables = pattern_tables(trees, prepared)
+
+    def values(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        read = model.prepare(rows)
+        if tables is None:
+            return _exact(paired_values(trees, prepared, read).transpose(2, 1, 0))
+        return _exact(tabled_values(trees, tables, read).transpose(2, 1, 0))
+
+    return Explainer(model, PAIRS if tables is None else TABLES, base, values)
+
+
+def _of_weights(model: Model, linear: Linear, background: np.ndarray) -> Explainer:
+    centre = model.prepare(background).mean(axis=0)
+
+    def values(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return _exact((model.prepare(rows) - centre)[:, :, None] * linear.weights)
+
+    return Explainer(model, LINEAR, linear.margin(centre[None])[0], values)
+
+
+def _of_a_black_box(model: Model, background: np.ndarray, players: Players) -> Explainer:
+    base = model.margin(background).reshape(len(background), -1).mean(axis=0)
+    if len(players) <= (MOST_PLAYERS_BY_ROW if model.by_row else MOST_PLAYERS):
+
+        def enumerated(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            return _exact(enumerated_values(model, background, players, rows))
+
+        return Explainer(model, ENUMERATION, base, enumerated)
+
+    def sampled(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        starts = range(0, len(rows), ROWS_AT_ONCE)
+        parts = [
+            sampled_values(model, background, players, rows[at : at + ROWS_AT_ONCE])
+            for at in starts
+        ]
+        phi, error = zip(*parts, strict=True)
+        return np.concatenate(phi), np.concatenate(error)
+
+    pairs = f"{PERMUTATIONS} {ROUNDS * len(background)} pairs with seed {SEED}"
+    return Explainer(model, pairs, base, sampled)
+
+
+def _exact(phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return phi, np.zeros_like(phi)
 
 
 def warm() -> None:
-    """Import what the first explanation needs: seconds that a server spends before its first page."""
+    """Import and compile what the first explanation needs: a server does so before its first page."""
     import lightgbm  # noqa: F401
-    import shap  # noqa: F401
+    import onnxruntime  # noqa: F401
 
+    from observability.explain.pattern_tables import pattern_tables, tabled_values
+    from observability.explain.tree_pairs import paired_values
 
-def _interventional(model: Model, rows: np.ndarray) -> Phi:
-    import shap
-    from shap.maskers import Independent
-
-    # Given an array, TreeExplainer would silently keep 100 of its rows.
-    masker: Any = Independent(model.as_read(rows), max_samples=len(rows))
-    explainer: Any = shap.TreeExplainer(
-        model.booster, masker, feature_perturbation="interventional", model_output="raw"
-    )
-    scale = model.text.scale
-    base = float(np.ravel(explainer.expected_value)[0]) * scale
-
-    def phi(row: np.ndarray) -> tuple[np.ndarray, float]:
-        values = explainer.shap_values(model.as_read(row), check_additivity=False)
-        return np.asarray(values, dtype=np.float64).reshape(-1) * scale, base
-
-    return phi
-
-
-def _path_dependent(model: Model) -> Phi:
-    def phi(row: np.ndarray) -> tuple[np.ndarray, float]:
-        values = model.booster.predict(row, pred_contrib=True, num_threads=1)[0] * model.text.scale
-        return values[:-1], float(values[-1])
-
-    return phi
-
-
-def _problems(
-    residual: float, output: float, replayed: float, device_score: float | None
-) -> list[str]:
-    problems = []
-    allowed = RESIDUAL_TOLERANCE * max(1.0, abs(output))
-    if not residual <= allowed:
-        problems.append(
-            f"the parts do not add up to the output: {residual:.3g} is left, {allowed:.3g} is allowed"
-        )
-    if device_score is not None:
-        error = abs(replayed - device_score)
-        if not error <= REPLAY_TOLERANCE * max(1.0, abs(device_score)):
-            problems.append(
-                "the model here is not what the device ran: "
-                f"it scores {replayed:.6g}, the device recorded {device_score:.6g}"
-            )
-    return problems
-
-
-def _value(feature: Feature, recorded: Recorded) -> float | str:
-    if feature.levels:
-        return recorded.categoricals[feature.name]
-    return float(recorded.inputs[feature.name])
-
-
-def _spec(
-    model: Model,
-    features: Sequence[Feature],
-    algorithm: str,
-    reference: Reference | None,
-    rows: int,
-) -> Spec:
-    spec = Spec(
-        spec_id="",
-        model_digest=model.digest,
-        artifact=model.artifact,
-        output="margin",
-        link=model.link,
-        algorithm=algorithm,
-        library=", ".join(
-            f"{name} {importlib.metadata.version(name)}" for name in ("shap", "lightgbm")
-        ),
-        features=tuple(feature.name for feature in features),
-        reference_id=reference.reference_id if reference else "",
-        background_rows=rows,
-        background_seed=BACKGROUND_SEED,
-        background_from=reference.first_at if reference else None,
-        background_to=reference.last_at if reference else None,
-    )
-    values = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name != "spec_id"}
-    return Spec(**{**values, "spec_id": spec_id(values)})
-
-
-def spec_id(values: Mapping[str, Any]) -> str:
-    """`sha256:<64 hex>` of the canonical JSON of a spec's other fields: sorted keys, no spaces, UTC times."""
-    text = json.dumps(
-        values,
-        sort_keys=True,
-        separators=(",", ":"),
-        ensure_ascii=False,
-        default=datetime.isoformat,
-    )
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    split = np.array([0, -1, -1])
+    stump = Tree(split, split, split, np.array([1, 0, 0]), np.array([2, 0, 0]), split)
+    trees = ensemble([Column(0)], [stump], [0.0])
+    row = np.zeros((1, 1))
+    tables = pattern_tables(trees, row)
+    if tables is not None:
+        tabled_values(trees, tables, row)
+    paired_values(trees, row, row)
+    trees.margin_float32(row)
+    trees.margin(row)

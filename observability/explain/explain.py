@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import duckdb
 
-from observability.explain.attribution import Recorded, attribute, engine
+from observability.explain.attributed import Recorded, attribute_decision, engine
 from observability.explain.explanation import Attributions, Explanation, GateStep
 from observability.explain.sentence import sentence
 from observability.models.registry import RegisteredModel, find, why_absent
@@ -81,7 +81,7 @@ def _attributions(
             model.reference_path,
             model.reference,
         )
-        attributions = attribute(prepared, _recorded(decision, model))
+        attributions = attribute_decision(prepared, _recorded(decision, model))
     except ModelError as error:
         return None, (f"the model cannot explain this decision: {error}",)
     except ImportError as error:

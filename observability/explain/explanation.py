@@ -21,8 +21,7 @@ class Spec:
     """Everything that makes an attribution reproducible.
 
     `background_rows` of the reference were drawn with `background_seed`; its decisions were made
-    from `background_from` to `background_to`, UTC. `reference_id` is empty and no rows count where
-    the algorithm measures against the training data that the artifact itself remembers.
+    from `background_from` to `background_to`, UTC.
     """
 
     spec_id: str
@@ -48,7 +47,7 @@ class Attributions:
     no place there. `phi`, `values` (as recorded: a level as its text) and `units` follow
     `spec.features`. `replay_error` is the absolute difference between the model's score here and the
     device's, in the unit of the score; None where the device recorded no score. `problems` is empty
-    where all is in order.
+    where all is in order. `standard_error` follows `phi`, 0 where the algorithm is exact.
     """
 
     spec: Spec
@@ -62,6 +61,7 @@ class Attributions:
     replayed_score: float
     replay_error: float | None
     problems: tuple[str, ...]
+    standard_error: tuple[float, ...] = ()
 
     @property
     def adds_up(self) -> bool:

@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
+from observability.models.lightgbm_trees import Nodes, trees_of
+from observability.models.link import Link
+from observability.models.trees import Trees
 from traces.errors import ModelError
-
-Link = Literal["identity", "logit"]
-Missing = Literal["as zero", "zero", "nan"]
 
 _LINKS: dict[str, Link] = {
     "binary": "logit",
@@ -27,42 +26,39 @@ _LINKS: dict[str, Link] = {
     "fair": "identity",
     "quantile": "identity",
     "mape": "identity",
+    "multiclass": "softmax",
+    "multiclassova": "logit",
 }
 _PER_NODE = ("split_feature", "threshold", "decision_type", "left_child", "right_child")
 _PER_NODE_MAY = ("split_gain", "internal_value", "internal_weight", "internal_count")
 _PER_LEAF_MAY = ("leaf_weight", "leaf_count")
 _TREE_KEYS = {"Tree", "num_leaves", "num_cat", "leaf_value", "cat_boundaries", "cat_threshold"}
 _TREE_KEYS |= {"is_linear", "shrinkage", "", *_PER_NODE, *_PER_NODE_MAY, *_PER_LEAF_MAY}
-_MISSING: tuple[Missing, ...] = ("as zero", "zero", "nan")
 _NUMBER = r"-?\d+(\.\d+)?(e[-+]?\d+)?"
 _INFO = re.compile(rf"none|\[{_NUMBER}:{_NUMBER}\]|-?\d+(:-?\d+)*")
+_MOST_CLASSES = 1000
 _SIGMOID = re.compile(rf"sigmoid:{_NUMBER}")
-_SAVE = "save it with Booster.save_model() of a binary or regression model"
+_CLASSES = re.compile(r"num_class:\d+")
+_SAVE = "save it with Booster.save_model() of a binary, multiclass or regression model"
 
 Fields = dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class TextModel:
-    """What the text states.
-
-    `scale` times LightGBM's raw score is the margin in the unit of `link`. `missing` says per feature
-    how its splits read a missing value; `categorical` whether any split is over categories.
-    """
+    """What the text states. `scale` times LightGBM's raw score is the margin, in the unit of `link`."""
 
     link: Link
     scale: float
     feature_names: tuple[str, ...]
-    missing: tuple[frozenset[Missing], ...]
-    categorical: bool
-    tree_count: int
+    trees: Trees
 
 
 def parse(content: bytes, where: str) -> TextModel:
     """Read and check the text of a model; `where` names it in errors.
 
-    Raises ModelError where it is malformed, or of a kind that is not supported: multiclass, ranking,
-    custom or non-logit objectives, linear trees.
+    Raises ModelError where it is malformed, or of a kind that is not supported: ranking, custom or
+    non-logit objectives, linear trees.
     """
     try:
         content.decode("utf-8")
@@ -79,40 +75,33 @@ def parse(content: bytes, where: str) -> TextModel:
     infos = header.get("feature_infos", "").split(" ")
     if len(infos) != len(names) or not all(_INFO.fullmatch(info) for info in infos):
         raise _malformed(where, "feature_infos that do not fit")
-    trees = _trees(content, start, header.get("tree_sizes", ""), where)
-    missing: list[set[Missing]] = [set() for _ in names]
-    categorical = False
-    for number, tree in enumerate(trees):
-        features, decisions = _check_tree(tree, len(names), f"{where}, tree {number}")
-        categorical = categorical or bool((decisions & 1).any())
-        for feature, bits in zip(features.tolist(), decisions.tolist(), strict=True):
-            missing[feature].add(_MISSING[(bits >> 2) & 3])
-    averaged = len(trees) if "average_output" in header else 1
-    return TextModel(
-        link=_LINKS[objective[0]],
-        scale=_sigmoid(objective, where) / averaged,
-        feature_names=names,
-        missing=tuple(frozenset(kinds) for kinds in missing),
-        categorical=categorical,
-        tree_count=len(trees),
-    )
+    sections = _trees(content, start, header.get("tree_sizes", ""), where)
+    outputs = int(header["num_class"])
+    if len(sections) % outputs:
+        raise _malformed(where, f"{len(sections)} trees for {outputs} classes")
+    averaged = len(sections) // outputs if "average_output" in header else 1
+    scale = _sigmoid(objective, where) / averaged
+    nodes = [
+        _check_tree(section, len(names), f"{where}, tree {number}")
+        for number, section in enumerate(sections)
+    ]
+    return TextModel(_LINKS[objective[0]], scale, names, trees_of(nodes, outputs, scale))
 
 
 def _supported(header: Fields, where: str) -> list[str]:
     """The words of a supported objective."""
     for key in ("num_class", "num_tree_per_iteration", "label_index", "max_feature_idx"):
         _integer(header, key, where)
-    if header["num_class"] != "1" or header["num_tree_per_iteration"] != "1":
-        raise ModelError(
-            f"{where}, a multiclass model of {header.get('num_class')} classes",
-            "one output: binary or regression",
-            "multiclass models are not supported yet",
-        )
     objective = header.get("objective", "").split() or ["none (a custom one?)"]
     if objective[0] not in _LINKS or "sqrt" in objective:
         raise ModelError(
             f"{where} with objective {' '.join(objective)}", "one of " + ", ".join(_LINKS), _SAVE
         )
+    classes, least = header["num_class"], 2 if objective[0].startswith("multiclass") else 1
+    if not least <= int(classes) <= (1 if least == 1 else _MOST_CLASSES) or (
+        header["num_tree_per_iteration"] != classes
+    ):
+        raise _malformed(where, f"{classes} classes of objective {objective[0]}")
     return objective
 
 
@@ -120,6 +109,8 @@ def _sigmoid(objective: list[str], where: str) -> float:
     for word in objective[1:]:
         if _SIGMOID.fullmatch(word) and float(word.removeprefix("sigmoid:")) > 0:
             return float(word.removeprefix("sigmoid:"))
+        if objective[0].startswith("multiclass") and _CLASSES.fullmatch(word):
+            continue
         raise _malformed(where, f"objective {' '.join(objective)}")
     return 1.0
 
@@ -137,8 +128,8 @@ def _trees(content: bytes, start: int, sizes: str, where: str) -> list[Fields]:
     return trees
 
 
-def _check_tree(tree: Fields, feature_count: int, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Raise unless it is one binary tree over known features; else its split features and decision types."""
+def _check_tree(tree: Fields, feature_count: int, where: str) -> Nodes:
+    """The nodes of one binary tree over known features with constant leaves; else raise."""
     if tree.get("is_linear", "0") != "0":
         raise ModelError(
             f"{where}, a linear tree", "constant leaves", "train with linear_tree=false"
@@ -146,7 +137,7 @@ def _check_tree(tree: Fields, feature_count: int, where: str) -> tuple[np.ndarra
     leaves = _integer(tree, "num_leaves", where)
     nodes = leaves - 1
     columns = {name: _column(tree, name, nodes, where) for name in _PER_NODE}
-    _column(tree, "leaf_value", leaves, where)
+    leaf_values = _column(tree, "leaf_value", leaves, where)
     unknown = set(tree) - _TREE_KEYS
     if unknown:
         raise _malformed(where, f"an unknown field {min(unknown)!r}")
@@ -162,8 +153,15 @@ def _check_tree(tree: Fields, feature_count: int, where: str) -> tuple[np.ndarra
     decisions = _whole(columns["decision_type"], where)
     if nodes and not (decisions.min() >= 0 and decisions.max() < 12):
         raise _malformed(where, "an unknown decision type")
-    _check_categories(tree, columns["threshold"][(decisions & 1) == 1], where)
-    return features, decisions
+    return Nodes(
+        feature=features,
+        threshold=columns["threshold"],
+        decision=decisions,
+        left=columns["left_child"].astype(np.int64),
+        right=columns["right_child"].astype(np.int64),
+        leaf_value=leaf_values,
+        categories=_categories(tree, columns["threshold"][(decisions & 1) == 1], where),
+    )
 
 
 def _check_children(columns: Mapping[str, np.ndarray], nodes: int, leaves: int, where: str) -> None:
@@ -179,14 +177,16 @@ def _check_children(columns: Mapping[str, np.ndarray], nodes: int, leaves: int, 
         raise _malformed(where, "a node above its parent")
 
 
-def _check_categories(tree: Fields, used: np.ndarray, where: str) -> None:
+def _categories(tree: Fields, used: np.ndarray, where: str) -> tuple[np.ndarray, ...]:
+    """The 32-bit words of each category set; raise where a split refers to none."""
     count = _integer(tree, "num_cat", where)
     if not count and not used.size:
-        return
+        return ()
     bounds = _whole(_column(tree, "cat_boundaries", count + 1, where), where)
-    _column(tree, "cat_threshold", int(bounds[-1]), where)
+    words = _whole(_column(tree, "cat_threshold", int(bounds[-1]), where), where, bits=32)
     if bounds[0] != 0 or (np.diff(bounds) <= 0).any() or not np.isin(used, np.arange(count)).all():
         raise _malformed(where, "categories that do not fit")
+    return tuple(np.split(words, bounds[1:-1]))
 
 
 def _fields(section: bytes, where: str) -> Fields:
@@ -206,7 +206,7 @@ def _fields(section: bytes, where: str) -> Fields:
 
 
 def _column(tree: Fields, name: str, count: int, where: str) -> np.ndarray:
-    values = _numbers(tree.get(name, ""), name, where)
+    values = _numbers(tree.get(name, ""), name, where, endless=name == "threshold")
     if len(values) != count:
         raise _malformed(where, f"{len(values)} values of {name} instead of {count}")
     return values
@@ -219,18 +219,19 @@ def _integer(tree: Fields, name: str, where: str) -> int:
     return int(text)
 
 
-def _numbers(text: str, name: str, where: str) -> np.ndarray:
+def _numbers(text: str, name: str, where: str, *, endless: bool = False) -> np.ndarray:
+    """The numbers; infinite ones where `endless`: below such a threshold lies all that is not missing."""
     try:
         values = np.array(text.split(), dtype=np.float64)
     except ValueError:
         raise _malformed(where, f"{name} that are not numbers") from None
-    if not np.isfinite(values).all():
+    if not (endless or np.isfinite(values).all()) or np.isnan(values).any():
         raise _malformed(where, f"{name} that are not finite numbers")
     return values
 
 
-def _whole(values: np.ndarray, where: str) -> np.ndarray:
-    if values.size and ((values != np.floor(values)) | (np.abs(values) > 2**31)).any():
+def _whole(values: np.ndarray, where: str, *, bits: int = 31) -> np.ndarray:
+    if values.size and ((values != np.floor(values)) | (np.abs(values) > 2**bits)).any():
         raise _malformed(where, "numbers that are not whole")
     return values.astype(np.int64)
 

@@ -14,9 +14,10 @@ from typing import Any
 
 import duckdb
 
-from observability.models.artifact import AnyModel, model_of, read_file
+from observability.models.artifact import model_of, read_file
 from observability.models.features import Feature, refuse_repeats
-from observability.models.lightgbm_text import Link
+from observability.models.link import Link
+from observability.models.model import Model
 from observability.models.reference import Reference, describe
 from observability.store import append, lake
 from observability.store.kept import keep, kept
@@ -71,7 +72,7 @@ def add(
     where this name, version and digest are registered otherwise.
     """
     store = location_of(store)
-    content = read_file(artifact, "a LightGBM text model")
+    content = read_file(artifact, "a model file")
     model = model_of(content, str(artifact))
     chosen = _checked_features(model, features, str(artifact))
     _check_names(name, version)
@@ -156,9 +157,7 @@ def _reference(reference_id: str) -> str:
     return f"references/{reference_id.removeprefix('sha256:')}.parquet"
 
 
-def _checked_features(
-    model: AnyModel, features: Sequence[Feature], where: str
-) -> tuple[Feature, ...]:
+def _checked_features(model: Model, features: Sequence[Feature], where: str) -> tuple[Feature, ...]:
     """The given features if they are the artifact's, in its order; else its own. Raises ModelError."""
     own = model.feature_names
     if not features:
@@ -182,7 +181,7 @@ def _check_names(name: str, version: str) -> None:
         raise ModelError(f"name {name!r} and version {version!r}", "texts that are not empty")
 
 
-def _check_threshold(model: AnyModel, threshold: float | None) -> None:
+def _check_threshold(model: Model, threshold: float | None) -> None:
     if threshold is not None and model.link == "logit" and not 0 < threshold < 1:
         raise ModelError(
             f"threshold {threshold:g} for a model whose score is a probability",
@@ -204,7 +203,7 @@ def _refuse_change(
 
 def _model_row(
     key: ModelVersion,
-    model: AnyModel,
+    model: Model,
     features: Sequence[Feature],
     threshold: float | None,
 ) -> Mapping[str, Any]:

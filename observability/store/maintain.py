@@ -1,7 +1,7 @@
 """One run of maintenance: rows expire, chain events are folded, small files merged, old ones removed.
 
-One process at a time maintains a store: who has its lease. Each step is a transaction of its own: a run may end
-after any of them, also by a kill, and the next one goes on.
+One process at a time maintains a store: who has its lease. Each step is a transaction of its own: a run
+may end after any of them, also by a kill, and the next one goes on.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from observability.models.artifact import digest_of, load_model, model_of
+from observability.models.link import score_of
 from traces.errors import ModelError
 
 INVALID = Path(__file__).parents[1] / "invalid"
@@ -21,12 +22,12 @@ TINY = Path(__file__).parent / "tiny.txt"
         ("model_pickle.joblib.gz", "a gzip file"),
         ("model_pickle.joblib.bz2", "a bzip2 or xz file"),
         ("model_archive.zip", "a zip file"),
-        ("model_xgboost.json", "JSON"),
+        ("model_xgboost.json", "KeyError 'learner_model_param'"),
         ("model_empty.txt", "an empty file"),
         ("model_prose.txt", "another format"),
         ("model_no_tree.txt", "no tree"),
         ("model_truncated.txt", "tree 1 not where the header says"),
-        ("model_multiclass.txt", "a multiclass model of 3 classes"),
+        ("model_ranking.txt", "with objective lambdarank"),
         ("model_linear_tree.txt", "a linear tree"),
         ("model_poisson.txt", "with objective poisson"),
         ("model_custom_objective.txt", "with objective none"),
@@ -38,9 +39,7 @@ TINY = Path(__file__).parent / "tiny.txt"
         ("model_not_utf8.txt", "bytes that are not UTF-8"),
     ],
 )
-def test_a_file_that_is_no_lightgbm_text_model_is_refused_in_one_line(
-    name: str, found: str
-) -> None:
+def test_a_file_that_is_no_model_is_refused_in_one_line(name: str, found: str) -> None:
     with pytest.raises(ModelError) as refused:
         load_model(INVALID / name)
     said = str(refused.value)
@@ -115,15 +114,37 @@ def test_a_model_that_learnt_nothing_is_a_model(train, rows) -> None:
     assert (model.score(rows[:3]) < 1e-6).all()
 
 
-def test_rows_as_read_score_as_the_rows_themselves(train, rows, labels) -> None:
+@pytest.mark.parametrize("parameters", [{}, {"zero_as_missing": True}, {"use_missing": False}])
+@pytest.mark.parametrize("learnt_holes", [False, True])
+def test_the_trees_read_missing_values_and_zeros_as_lightgbm_does(
+    train, rows, labels, parameters: dict, learnt_holes: bool
+) -> None:
     holes = rows.copy()
     holes[::4, 1] = np.nan
     holes[1::4, 0] = 0.0
-    for trained in (
-        train(rows, labels),
-        train(holes, labels),
-        train(holes, labels, zero_as_missing=True),
-    ):
-        model = model_of(trained.model_to_string().encode(), "model")
-        holes[2::4, 2] = np.nan
-        np.testing.assert_array_equal(model.score(holes), model.score(model.as_read(holes)))
+    holes[2::4, 2] = 1e-36
+    trained = train(holes if learnt_holes else rows, labels, **parameters)
+    model = model_of(trained.model_to_string().encode(), "model")
+    np.testing.assert_allclose(model.trees.margin(holes)[:, 0], model.margin(holes), atol=1e-12)
+
+
+def test_the_trees_read_categories_as_lightgbm_does(train, rows, labels) -> None:
+    coded = rows.copy()
+    coded[:, 3] = np.arange(len(rows)) % 40
+    of_level = np.isin(coded[:, 3] % 7, [1, 4]) ^ (labels > 0)
+    booster = train(coded, of_level.astype(float), categorical=[3], min_data_per_group=5)
+    model = model_of(booster.model_to_string().encode(), "model")
+    assert "category" in {column.kind for column in model.trees.columns}
+    coded[:6, 3] = [np.nan, -1.0, -0.5, 2.7, 39.9, 4000.0]
+    np.testing.assert_allclose(model.trees.margin(coded)[:, 0], model.margin(coded), atol=1e-12)
+
+
+@pytest.mark.parametrize("objective", ["multiclass", "multiclassova"])
+def test_a_model_of_several_classes_has_a_margin_for_each(train, rows, objective: str) -> None:
+    classes = np.digitize(rows[:, 0] + rows[:, 1], [-0.5, 0.5])
+    booster = train(rows, classes, objective=objective, num_class=3)
+    model = model_of(booster.model_to_string().encode(), "model")
+    margin = model.margin(rows)
+    assert margin.shape == (len(rows), model.output_count) == (len(rows), 3)
+    np.testing.assert_allclose(model.trees.margin(rows), margin, atol=1e-12)
+    np.testing.assert_allclose(score_of(margin, model.link), model.score(rows), atol=1e-12)

@@ -13,6 +13,7 @@ import pytest
 import observability
 from observability.cli import main
 from observability.models import registry
+from observability.store.lake import SCHEMA_VERSION
 from observability.store.location import Location, location_of
 from observability.store.write import Writer
 from tests.models.conftest import reference_frame
@@ -85,7 +86,7 @@ def test_a_newer_store_is_refused(lake: Location) -> None:
     fill(lake, 1)
     with Writer(lake) as writer:
         writer.con.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
-    assert "schema version 99; expected at most 2" in refused(lake)
+    assert f"schema version 99; expected at most {SCHEMA_VERSION}" in refused(lake)
     with pytest.raises(StoreError, match="schema version 99"):
         Writer(lake)
 
