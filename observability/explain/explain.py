@@ -11,6 +11,7 @@ import duckdb
 
 from observability.explain.attributed import Recorded, attribute_decision, engine
 from observability.explain.explanation import Attributions, Explanation, GateStep
+from observability.explain.policy import decisive
 from observability.explain.sentence import sentence
 from observability.models.registry import RegisteredModel, find, why_absent
 from observability.store.stored import stored_decision
@@ -44,8 +45,8 @@ def gate_steps(verdicts: tuple[GateVerdict, ...]) -> tuple[GateStep, ...]:
     """The gate chain in evaluation order, each with its margin and whether its record replays."""
     bound = binding(verdicts)
     return tuple(
-        GateStep(verdict, margin(verdict), verdict is bound, _replays(verdict))
-        for verdict in verdicts
+        GateStep(verdict, margin(verdict), verdict is bound, _replays(verdict), decides)
+        for verdict, decides in zip(verdicts, decisive(verdicts), strict=True)
     )
 
 

@@ -71,12 +71,16 @@ class Attributions:
 
 @dataclass(frozen=True, slots=True)
 class GateStep:
-    """One gate of the chain; `margin` in the gate's own unit, positive on the passing side."""
+    """One gate of the chain; `margin` in the gate's own unit, positive on the passing side.
+
+    `decisive`: the gate stopped the device, and had it alone passed, the device would have acted.
+    """
 
     verdict: GateVerdict
     margin: float | None
     binding: bool
     replays: bool | None
+    decisive: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,14 +37,14 @@ class Change:
 class Flip:
     """A change of the action, `cost` in IQRs summed over the changes; `score` is the model's then.
 
-    `row` `(n_features,)` is what the model would have seen.
+    `row` is what the model would have seen, feature by feature.
     """
 
     changes: tuple[Change, ...]
     cost: float
     score: float
     action: str
-    row: np.ndarray
+    row: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ def _flip(case: _Case, row: np.ndarray, cost: float) -> Flip:
         cost=cost,
         score=float(score[0]),
         action=str(actions_of(case.policy, row[None], score)[0]),
-        row=row,
+        row=tuple(row.tolist()),
     )
 
 

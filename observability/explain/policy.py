@@ -132,17 +132,17 @@ def stopped(said: np.ndarray) -> np.ndarray:
     return np.asarray(said.any(axis=0))
 
 
-def had_passed(gates: Sequence[GateVerdict]) -> tuple[bool, ...]:
-    """For each gate, whether the device would have done what was proposed had that gate passed.
+def decisive(gates: Sequence[GateVerdict]) -> tuple[bool, ...]:
+    """Which gate stopped the device alone: had it passed, the device would have done what was proposed.
 
     The number that the action carries may still be another. Where gates are asked only up to the
     first block, those behind it are unknown and count as passing.
 
-    >>> had_passed([GateVerdict("a", "rule", "pass"), GateVerdict("b", "rule", "block")])
+    >>> decisive([GateVerdict("a", "rule", "pass"), GateVerdict("b", "rule", "block")])
     (False, True)
     """
     stopping = [gate.verdict in _STOPS for gate in gates]
-    return tuple(sum(stopping) - stops_here == 0 for stops_here in stopping)
+    return tuple(stops_here and sum(stopping) == 1 for stops_here in stopping)
 
 
 def judged(gate: GateVerdict, values: Mapping[str, object]) -> GateVerdict:

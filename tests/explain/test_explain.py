@@ -39,6 +39,7 @@ def test_a_blocked_decision_names_the_gate_that_bound_it(con, plant) -> None:
     powered, plausible = explanation.gates
     assert (powered.margin, powered.binding, powered.replays) == (4.0, False, True)
     assert plausible.binding
+    assert [powered.decisive, plausible.decisive] == [False, True]
     assert plausible.margin == plausible.verdict.observed - 1500.0
     assert explanation.sentence.startswith(
         "engine-049 chose fly: the model proposed ground (score 0.8"

@@ -44,16 +44,17 @@ def test_crossing_it_flips_what_the_device_does_and_stopping_short_does_not(
     policy, action = policy_at(model, row)
     flip = smallest_flips(model, policy, row, LEVERS).one
     assume(flip is not None)
-    crossed = decided(model, flip.row, GATES)
+    flipped = np.array(flip.row)
+    crossed = decided(model, flipped, GATES)
     assert crossed.action == flip.action != action
-    (at,) = np.flatnonzero(flip.row != row)
+    (at,) = np.flatnonzero(flipped != row)
     assert flip.changes[0].feature == FEATURES[at].name
     if not FEATURES[at].levels:
         before = row.copy()
-        before[at] = row[at] + short * (flip.row[at] - row[at])
-        assume(before[at] != flip.row[at])
+        before[at] = row[at] + short * (flipped[at] - row[at])
+        assume(before[at] != flipped[at])
         assert decided(model, before, GATES).action == action
-        assert flip.cost == pytest.approx(abs(flip.row[at] - row[at]) / IQRS[at])
+        assert flip.cost == pytest.approx(abs(flipped[at] - row[at]) / IQRS[at])
 
 
 @pytest.mark.parametrize("family", TREES)
@@ -82,7 +83,7 @@ def test_two_features_flip_too_and_only_where_that_is_smaller(family: str) -> No
         if flips.two is None:
             continue
         found += 1
-        assert decided(model, flips.two.row, GATES).action == flips.two.action != action
+        assert decided(model, np.array(flips.two.row), GATES).action == flips.two.action != action
         assert len(flips.two.changes) == 2
         assert flips.one is None or flips.two.cost < flips.one.cost
     assert found > 0
@@ -95,10 +96,10 @@ def test_a_network_flips_where_the_best_found_says_and_just_before_it_does_not(p
     flips = smallest_flips(model, policy, row, LEVERS)
     assert not flips.exact
     assume(flips.one is not None)
-    (at,) = np.flatnonzero(flips.one.row != row)
-    assert decided(model, flips.one.row, GATES).action != action
+    (at,) = np.flatnonzero(np.array(flips.one.row) != row)
+    assert decided(model, np.array(flips.one.row), GATES).action != action
     if not FEATURES[at].levels:
-        before = flips.one.row.copy()
+        before = np.array(flips.one.row)
         before[at] = np.nextafter(before[at], row[at])
         assert decided(model, before, GATES).action == action
 
@@ -112,8 +113,8 @@ def test_only_what_may_be_changed_is_and_only_as_far_as_allowed(
     flips = smallest_flips(model, policy, row, [Lever(at, 1.0, row[at] - room, row[at] + room)])
     assert flips.two is None
     if flips.one is not None:
-        assert np.flatnonzero(flips.one.row != row).tolist() == [at]
-        assert abs(flips.one.row[at] - row[at]) <= room
+        assert np.flatnonzero(np.array(flips.one.row) != row).tolist() == [at]
+        assert abs(np.array(flips.one.row)[at] - row[at]) <= room
 
 
 def test_a_missing_input_and_one_that_never_varied_are_left_alone() -> None:
@@ -152,7 +153,7 @@ def test_two_gates_on_two_features_flip_only_together() -> None:
     policy, _ = policy_at(model, row, gates)
     flips = smallest_flips(model, policy, row, [LEVERS[1], LEVERS[3]])
     assert flips.one is None
-    assert flips.two.row[[1, 3]].tolist() == np.nextafter(row[[1, 3]], np.inf).tolist()
+    assert np.array(flips.two.row)[[1, 3]].tolist() == np.nextafter(row[[1, 3]], np.inf).tolist()
 
 
 @pytest.mark.parametrize("family", TREES)

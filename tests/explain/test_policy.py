@@ -11,7 +11,7 @@ from observability.explain.policy import (
     Policy,
     Side,
     actions_of,
-    had_passed,
+    decisive,
     judged,
     policy_of,
     replay,
@@ -168,7 +168,7 @@ def test_an_action_that_no_record_explains_has_no_policy() -> None:
         max_size=5,
     )
 )
-def test_had_a_gate_passed_is_the_decision_with_that_verdict_changed(gates) -> None:
+def test_a_gate_is_decisive_where_the_device_would_have_acted_had_it_passed(gates) -> None:
     policy = Policy((), 0.5, Side("run"), Side("stop", tuple(gates)), "run")
     changed = [
         replace(
@@ -177,8 +177,11 @@ def test_had_a_gate_passed_is_the_decision_with_that_verdict_changed(gates) -> N
         )
         for at in range(len(gates))
     ]
-    does = tuple(replay(each, np.empty(0), 1.0).action == "stop" for each in changed)
-    assert had_passed(gates) == does
+    before = replay(policy, np.empty(0), 1.0).action
+    does = tuple(
+        before == "run" and replay(each, np.empty(0), 1.0).action == "stop" for each in changed
+    )
+    assert decisive(gates) == does
 
 
 def test_a_person_stays_between_a_row_and_the_action() -> None:
