@@ -242,7 +242,6 @@ def _opposite(decision: Decision, other: Decision | None, seen_in: str) -> Side:
     raise ModelError(
         "no earlier decision of this device that proposed another action",
         "one, on the other side of the threshold",
-        "what the device could have done instead is not known",
     )
 
 

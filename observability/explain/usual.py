@@ -33,6 +33,10 @@ class UsualRange:
         return None if self.count == 0 or np.isnan(value) else self.low <= value <= self.high
 
 
+UNKNOWN = UsualRange(*[float("nan")] * len(_QUANTILES), count=0)
+"""Of an input that was never measured."""
+
+
 def usual_ranges(rows: np.ndarray) -> tuple[UsualRange, ...]:
     """The usual range of each column of rows `(n, n_features)`; values that are not finite do not count."""
     return tuple(_usual(column[np.isfinite(column)]) for column in rows.T)
@@ -40,5 +44,5 @@ def usual_ranges(rows: np.ndarray) -> tuple[UsualRange, ...]:
 
 def _usual(values: np.ndarray) -> UsualRange:
     if not len(values):
-        return UsualRange(*[float("nan")] * len(_QUANTILES), count=0)
+        return UNKNOWN
     return UsualRange(*np.quantile(values, _QUANTILES).tolist(), count=len(values))
