@@ -24,9 +24,10 @@ from observability.store.stored import StoredDecision
 class Alternatives:
     """The action that was not taken and what stands between it and the decision.
 
-    `action` is what the other side of the threshold proposes. Its gates were read from the decision
-    `gates_seen_in`, empty where the decision itself names all that is known. `own` is the device's
-    usual range of each feature, in the model's order; its IQR is the unit of a flip's cost.
+    `action` is the one not taken: what was proposed and stopped, or what the other side of the threshold
+    proposes. That side's gates were read from the decision `gates_seen_in`, empty where the decision
+    itself names all that is known. `own` is the device's usual range of each feature, in the model's
+    order; its IQR is the unit of a flip's cost.
     """
 
     action: str
@@ -44,7 +45,7 @@ def alternatives(
     own: np.ndarray,
     background: np.ndarray,
 ) -> Alternatives:
-    """What else the device could have done, every feature taken as one that can be changed.
+    """What else the device could have done, each feature changed within what the background has seen.
 
     `other` is the device's latest earlier decision that proposed another action; `own`
     `(n, n_inputs)` its own past inputs in the decision's order; `background` rows of the model's
@@ -57,14 +58,20 @@ def alternatives(
     row = encode_row(features, decision.inputs, decision.categoricals)[0]
     ranges = dict(zip(decision.inputs, usual_ranges(own), strict=True))
     usual = tuple(ranges.get(feature.name, UNKNOWN) for feature in features)
-    levers = [Lever(at, each.iqr) for at, each in enumerate(usual)]
-    proposed = decision.recommendation
-    over = proposed is not None and proposed.action == policy.above.action
-    side = policy.below if over else policy.above
+    levers = [_lever(at, each.iqr, background[:, at]) for at, each in enumerate(usual)]
+    sides = (policy.below, policy.above)
     return Alternatives(
-        action=side.action,
-        gates_seen_in=side.seen_in,
+        action=next(side.action for side in sides if side.action != decision.action),
+        gates_seen_in="".join(side.seen_in for side in sides),
         own=usual,
         flips=smallest_flips(model, policy, row, levers),
         shares=shares(model, policy, row, background),
     )
+
+
+def _lever(feature: int, iqr: float, seen: np.ndarray) -> Lever:
+    """A feature that can be changed within the values `(n,)` that were seen of it."""
+    known = seen[np.isfinite(seen)]
+    if not len(known):
+        return Lever(feature, iqr)
+    return Lever(feature, iqr, float(known.min()), float(known.max()))

@@ -54,7 +54,7 @@ def test_a_blocked_decision_names_its_own_alternative(con, plant) -> None:
     explanation = explain(con, plant.store, plant.ids["blocked"])
     assert explanation is not None
     assert explanation.alternatives is not None
-    assert explanation.alternatives.action == "fly"
+    assert explanation.alternatives.action == "ground"
     shares = {part.name: part.share for part in explanation.alternatives.shares.gates}
     assert shares["sensor_plausible"] > 0.3
     assert shares["powered"] == 0.0
@@ -140,6 +140,16 @@ def test_the_command_prints_what_the_value_holds(plant, capsys) -> None:
         assert expected in said
     assert "Relative to 1,000 rows of sha256:" in said
     assert "Explains the model, not the cause." in said
+
+
+def test_the_command_says_what_else_could_have_been(con, plant, capsys) -> None:
+    asked = Namespace(store=str(plant.store), id=plant.ids["blocked"], json=False)
+    assert explain_command.run(asked) == 0
+    said = capsys.readouterr().out
+    assert "binding, had it passed, the device would have acted" in said
+    assert "instead    ground, with the smallest change of" in said
+    assert "one input   none within the reference's range" in said
+    assert "shares of the action fly" in said
 
 
 def test_the_command_prints_the_full_value_as_json(con, plant, capsys) -> None:
