@@ -10,8 +10,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import observability
+from observability.explain.alternatives import Alternatives
 from observability.explain.explain import explain
 from observability.explain.explanation import Attributions, Explanation, GateStep, as_json
+from observability.explain.flip import Flip
 from observability.explain.sentence import figures
 from traces.errors import WrongUse
 
@@ -56,6 +58,8 @@ def _lines(explanation: Explanation) -> Iterator[str]:
     for line in explanation.missing:
         yield f"missing    {line}"
     yield from _gates(explanation.gates)
+    if explanation.alternatives is not None:
+        yield from _otherwise(explanation.alternatives)
     if explanation.attributions is not None:
         yield from _inputs(explanation.attributions)
 
@@ -70,8 +74,37 @@ def _gates(steps: tuple[GateStep, ...]) -> Iterator[str]:
         notes += [f"margin {figures(step.margin)}"] if step.margin is not None else []
         notes += [said.reason] if said.reason and not said.operator else []
         notes += ["binding"] if step.binding else []
+        notes += ["had it passed, the device would have acted"] if step.decisive else []
         notes += ["its record gives another verdict"] if step.replays is False else []
         yield f"  {said.verdict:<7} {said.name}: {', '.join(notes)}"
+
+
+def _otherwise(other: Alternatives) -> Iterator[str]:
+    flips, shares = other.flips, other.shares
+    yield ""
+    yield f"instead    {other.action}, with the smallest change of"
+    found = "none within the reference's range" if flips.exact else "none found"
+    yield f"  one input   {_change(flips.one) if flips.one else found}"
+    if flips.two is not None:
+        yield f"  two inputs  {_change(flips.two)}, the best found"
+    if other.gates_seen_in:
+        yield f"  its gates as recorded by {other.gates_seen_in}"
+    yield f"shares of the action {shares.action}, {figures(shares.base)} without any"
+    ranked = sorted((*shares.gates, *shares.features), key=lambda part: -abs(part.share))
+    for part in [part for part in ranked[:SHOWN] if part.share]:
+        yield f"  {part.share:+.2f} +- {part.standard_error:.2f}  {part.name}"
+
+
+def _change(flip: Flip) -> str:
+    said = " and ".join(
+        f"{change.feature} {_text(change.before)} -> {_text(change.after)}"
+        for change in flip.changes
+    )
+    return f"{said} gives {flip.action} ({figures(flip.cost)} of the device's own IQR)"
+
+
+def _text(value: float | str) -> str:
+    return value if isinstance(value, str) else figures(value)
 
 
 def _inputs(attributions: Attributions) -> Iterator[str]:
@@ -103,8 +136,7 @@ def _inputs(attributions: Attributions) -> Iterator[str]:
 
 
 def _shown(name: str, value: float | str, unit: str) -> str:
-    text = value if isinstance(value, str) else figures(value)
-    return f"{name} {text}{f' {unit}' if unit else ''}"
+    return f"{name} {_text(value)}{f' {unit}' if unit else ''}"
 
 
 def _provenance(attributions: Attributions) -> str:

@@ -5,14 +5,24 @@ Owns the order of the parts. A store without the decision's model still explains
 
 from __future__ import annotations
 
-import duckdb
+import functools
+from pathlib import Path
 
-from observability.explain.attributed import Recorded, attribute_decision, engine
+import duckdb
+import numpy as np
+
+from observability.explain.alternatives import Alternatives, alternatives
+from observability.explain.attributed import Engine, Recorded, attribute_decision, engine
 from observability.explain.explanation import Attributions, Explanation, GateStep
+from observability.explain.policy import decisive
 from observability.explain.sentence import sentence
+from observability.models.artifact import read_file
+from observability.models.features import Feature
+from observability.models.reference import background
 from observability.models.registry import RegisteredModel, find, why_absent
 from observability.store.location import Store
-from observability.store.stored import stored_decision
+from observability.store.read_earlier import other_proposal, own_inputs
+from observability.store.stored import StoredDecision, stored_decision
 from traces import Decision, GateVerdict
 from traces.conventions import PSEUDONYM, WITHHELD
 from traces.errors import ModelError
@@ -28,7 +38,7 @@ def explain(con: duckdb.DuckDBPyConnection, store: Store, decision_id: str) -> E
     stored = stored_decision(con, decision_id)
     if stored is None:
         return None
-    attributions, missing = _attributions(con, store, stored.decision)
+    attributions, other_ways, missing = _parts(con, store, stored)
     return Explanation(
         stored=stored,
         sentence=sentence(stored, attributions),
@@ -36,6 +46,7 @@ def explain(con: duckdb.DuckDBPyConnection, store: Store, decision_id: str) -> E
         attributions=attributions,
         gates=gate_steps(stored.decision.gates),
         missing=missing,
+        alternatives=other_ways,
     )
 
 
@@ -43,8 +54,8 @@ def gate_steps(verdicts: tuple[GateVerdict, ...]) -> tuple[GateStep, ...]:
     """The gate chain in evaluation order, each with its margin and whether its record replays."""
     bound = binding(verdicts)
     return tuple(
-        GateStep(verdict, margin(verdict), verdict is bound, _replays(verdict))
-        for verdict in verdicts
+        GateStep(verdict, margin(verdict), verdict is bound, _replays(verdict), decides)
+        for verdict, decides in zip(verdicts, decisive(verdicts), strict=True)
     )
 
 
@@ -61,18 +72,20 @@ def _replays(verdict: GateVerdict) -> bool | None:
     return None if again is None else again == verdict.verdict
 
 
-def _attributions(
-    con: duckdb.DuckDBPyConnection, store: Store, decision: Decision
-) -> tuple[Attributions | None, tuple[str, ...]]:
+def _parts(
+    con: duckdb.DuckDBPyConnection, store: Store, stored: StoredDecision
+) -> tuple[Attributions | None, Alternatives | None, tuple[str, ...]]:
+    decision = stored.decision
     model = find(con, store, decision.model)
     if model is None:
-        return None, (why_absent(con, store, decision.model),)
+        return None, None, (why_absent(con, store, decision.model),)
     withheld = _withheld(decision, model)
     if withheld:
-        return None, (withheld,)
+        return None, None, (withheld,)
     if model.reference is None or model.reference_path is None:
         name = f"{model.version.name} {model.version.version}"
-        return None, (f"no reference is registered for {name}: there is nothing to compare with",)
+        absent = f"no reference is registered for {name}: there is nothing to compare with"
+        return None, None, (absent,)
     try:
         prepared = engine(
             model.artifact_path,
@@ -83,10 +96,31 @@ def _attributions(
         )
         attributions = attribute_decision(prepared, _recorded(decision, model))
     except ModelError as error:
-        return None, (f"the model cannot explain this decision: {error}",)
+        return None, None, (f"the model cannot explain this decision: {error}",)
     except ImportError as error:
-        return None, (f"{error.name} is not installed: nothing here can attribute a score",)
-    return attributions, ()
+        return None, None, (f"{error.name} is not installed: nothing here can attribute a score",)
+    if not attributions.adds_up:
+        return attributions, None, ()
+    try:
+        rows = _background(model.reference_path, model.features)
+        return attributions, _alternatives(con, stored, prepared, rows), ()
+    except ModelError as error:
+        unknown = f"what else the device could have done is not known: {error}"
+        return attributions, None, (unknown,)
+
+
+def _alternatives(
+    con: duckdb.DuckDBPyConnection, stored: StoredDecision, prepared: Engine, rows: np.ndarray
+) -> Alternatives:
+    other, own = other_proposal(con, stored), own_inputs(con, stored)
+    model = prepared.explainer.model
+    return alternatives(model, prepared.features, stored, other, own, rows)
+
+
+@functools.lru_cache(maxsize=8)
+def _background(reference: Path, features: tuple[Feature, ...]) -> np.ndarray:
+    """The background of a reference, whose path names its content."""
+    return background(read_file(reference, "the registered reference"), features, str(reference))
 
 
 def _withheld(decision: Decision, model: RegisteredModel) -> str:

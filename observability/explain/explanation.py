@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from observability.explain.alternatives import Alternatives
 from observability.store.stored import StoredDecision
 from traces import GateVerdict
 
@@ -71,12 +72,16 @@ class Attributions:
 
 @dataclass(frozen=True, slots=True)
 class GateStep:
-    """One gate of the chain; `margin` in the gate's own unit, positive on the passing side."""
+    """One gate of the chain; `margin` in the gate's own unit, positive on the passing side.
+
+    `decisive`: the gate stopped the device, and had it alone passed, the device would have acted.
+    """
 
     verdict: GateVerdict
     margin: float | None
     binding: bool
     replays: bool | None
+    decisive: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,8 @@ class Explanation:
     """Why one device acted as it did.
 
     `score_margin` is score minus threshold, in the unit of the score. `missing` says, one line each,
-    what could not be explained and why.
+    what could not be explained and why. `alternatives` is what else the device could have done, None
+    where its records or the model do not tell.
     """
 
     stored: StoredDecision
@@ -93,6 +99,7 @@ class Explanation:
     attributions: Attributions | None
     gates: tuple[GateStep, ...]
     missing: tuple[str, ...]
+    alternatives: Alternatives | None = None
 
 
 def as_json(explanation: Explanation) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from observability.commands import explain as explain_command
 from observability.commands import models as models_command
 from observability.explain.explain import explain
 from observability.explain.explanation import as_json
+from tests.explain.conftest import NAMES
 from traces.errors import WrongUse
 
 
@@ -20,7 +21,6 @@ def test_an_executed_decision_is_explained_in_full(con, plant) -> None:
     explanation = explain(con, plant.store, plant.ids["executed"])
     assert explanation is not None
     found = explanation.attributions
-    assert explanation.missing == ()
     assert found is not None
     assert found.adds_up
     assert found.replay_error == 0.0
@@ -33,12 +33,50 @@ def test_an_executed_decision_is_explained_in_full(con, plant) -> None:
     assert [step.binding for step in explanation.gates] == [False, False]
 
 
+def test_what_else_it_could_have_done_comes_from_its_earlier_decisions(con, plant) -> None:
+    explanation = explain(con, plant.store, plant.ids["held"])
+    assert explanation is not None
+    assert explanation.missing == ()
+    found = explanation.alternatives
+    assert found is not None
+    assert (found.action, found.gates_seen_in) == ("ground", plant.ids["executed"])
+    assert [usual.count for usual in found.own] == [2, 2, 2, 2]
+    assert found.flips.exact
+    assert found.flips.one is not None
+    assert found.flips.one.action == "ground"
+    parts = (*found.shares.features, *found.shares.gates)
+    assert [part.name for part in parts] == [*NAMES, "powered", "sensor_plausible"]
+    assert found.shares.base + math.fsum(part.share for part in parts) == pytest.approx(1.0)
+    json.dumps(as_json(explanation), allow_nan=False)
+
+
+def test_a_blocked_decision_names_its_own_alternative(con, plant) -> None:
+    explanation = explain(con, plant.store, plant.ids["blocked"])
+    assert explanation is not None
+    assert explanation.alternatives is not None
+    assert explanation.alternatives.action == "ground"
+    shares = {part.name: part.share for part in explanation.alternatives.shares.gates}
+    assert shares["sensor_plausible"] > 0.3
+    assert shares["powered"] == 0.0
+
+
+def test_the_first_decision_of_a_device_has_no_known_alternative(con, plant) -> None:
+    explanation = explain(con, plant.store, plant.ids["executed"])
+    assert explanation is not None
+    assert explanation.alternatives is None
+    assert explanation.missing == (
+        "what else the device could have done is not known: found no earlier decision of this device"
+        " that proposed another action; expected one, on the other side of the threshold",
+    )
+
+
 def test_a_blocked_decision_names_the_gate_that_bound_it(con, plant) -> None:
     explanation = explain(con, plant.store, plant.ids["blocked"])
     assert explanation is not None
     powered, plausible = explanation.gates
     assert (powered.margin, powered.binding, powered.replays) == (4.0, False, True)
     assert plausible.binding
+    assert [powered.decisive, plausible.decisive] == [False, True]
     assert plausible.margin == plausible.verdict.observed - 1500.0
     assert explanation.sentence.startswith(
         "engine-049 chose fly: the model proposed ground (score 0.8"
@@ -102,6 +140,16 @@ def test_the_command_prints_what_the_value_holds(plant, capsys) -> None:
         assert expected in said
     assert "Relative to 1,000 rows of sha256:" in said
     assert "Explains the model, not the cause." in said
+
+
+def test_the_command_says_what_else_could_have_been(con, plant, capsys) -> None:
+    asked = Namespace(store=str(plant.store), id=plant.ids["blocked"], json=False)
+    assert explain_command.run(asked) == 0
+    said = capsys.readouterr().out
+    assert "binding, had it passed, the device would have acted" in said
+    assert "instead    ground, with the smallest change of" in said
+    assert "one input   none within the reference's range" in said
+    assert "shares of the action fly" in said
 
 
 def test_the_command_prints_the_full_value_as_json(con, plant, capsys) -> None:
