@@ -6,6 +6,7 @@ Both are the product's own commands in processes of their own; this only starts 
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
@@ -22,6 +23,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8501)
     parser.add_argument("--days", type=int, default=42)
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # ends what it started, as Ctrl-C does
     where = ("--store", str(arguments.store))
     url = f"http://127.0.0.1:{arguments.port}"
     with subprocess.Popen([*_COMMAND, "serve", *where, "--port", str(arguments.port)]) as served:  # noqa: S603

@@ -6,10 +6,14 @@ Replaced in the commit that first sees a layout, so a view never lags behind its
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 import duckdb
 
 MAX_TYPES = 1000
+"""Types that have a view, and"""
+MAX_LAYOUTS = 100
+"""layouts of a type whose inputs have columns: each costs every later one time and memory."""
 _PLAIN: tuple[str, ...] = (
     "device_id", "decision_id", "decided_at", "received_at", "model_name", "model_version",
     "recommendation", "score", "threshold", "action", "disposition", "gates", "context",
@@ -25,18 +29,25 @@ def view_name(decision_type: str) -> str:
     return "d_" + re.sub(r"[^A-Za-z0-9]", "_", decision_type)
 
 
-def replace_views(con: duckdb.DuckDBPyConnection, decision_types: set[str]) -> None:
-    """Make the views of these types anew from all their layouts. At most 1,000 types have one."""
+def replace_views(con: duckdb.DuckDBPyConnection, new: Collection[str]) -> None:
+    """Make the views anew that these layouts, just inserted, change.
+
+    The first 1,000 types have a view, the first 100 layouts of a type have columns in it. Rows of later
+    ones are in it without their inputs.
+    """
     rows = con.execute(
         "SELECT decision_type, layout_id, names, categorical_names FROM layouts"
         " ORDER BY received_at, layout_id"
     ).fetchall()
+    changed = {row[0] for row in rows if row[1] in new}
     taken: set[str] = set()
-    allowed = list(dict.fromkeys(row[0] for row in rows))[:MAX_TYPES]
-    views = {type_: _free_alias(view_name(type_), taken) for type_ in allowed}
-    for decision_type in decision_types.intersection(allowed):
-        layouts = [row[1:] for row in rows if row[0] == decision_type]
-        con.execute(_statement(views[decision_type], decision_type, layouts))
+    for decision_type in list(dict.fromkeys(row[0] for row in rows))[:MAX_TYPES]:
+        view = _free_alias(view_name(decision_type), taken)
+        if decision_type not in changed:
+            continue
+        layouts = [row[1:] for row in rows if row[0] == decision_type][:MAX_LAYOUTS]
+        if any(layout[0] in new for layout in layouts):
+            con.execute(_statement(view, decision_type, layouts))
 
 
 def _statement(

@@ -234,7 +234,7 @@ class Writer:
             if one.fresh.num_rows:
                 sifted[name] = replace(one, fresh=self._insert_rows(name, one.fresh))
                 if name == "layouts":
-                    replace_views(self.con, set(one.fresh["decision_type"].to_pylist()))
+                    replace_views(self.con, set(one.fresh["layout_id"].to_pylist()))
         return sifted
 
     def _as_table(self, conflicts: Sequence[Conflict]) -> pa.Table:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,6 +33,9 @@ def open_page(monkeypatch: pytest.MonkeyPatch) -> Open:
 
     def opened(page: str, store: Path, **parameters: str) -> AppTest:
         monkeypatch.setenv("WHENCE_STORE", str(store))
+        monkeypatch.setitem(
+            sys.modules, "__main__", sys.modules["__main__"]
+        )  # the page takes its place
         app = AppTest.from_file(str(PAGES / "shell.py"), default_timeout=30)
         for name, value in parameters.items():
             app.query_params[name] = value

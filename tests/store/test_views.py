@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from observability.store import lake
-from observability.store.views import view_name
+from observability.store.views import MAX_LAYOUTS, view_name
 from observability.store.write import Writer
 from tests.spans import batch, decision, decision_span, rows
 from traces import Decision
@@ -127,3 +127,14 @@ def test_gates_and_context_are_tables_of_their_own(store: Path, writer: Writer) 
         ("load", "0.5"),
         ("mode", "auto"),
     ]
+
+
+def test_a_type_of_more_layouts_than_have_columns_keeps_its_view_and_its_rows(
+    store: Path, writer: Writer
+) -> None:
+    for first in range(0, MAX_LAYOUTS + 20, 40):
+        write(writer, *(decision(inputs={f"i{n}": 1.0}) for n in range(first, first + 40)))
+    assert (
+        len([name for name in columns(store, "d_pump_stop") if name[1:].isdigit()]) == MAX_LAYOUTS
+    )
+    assert rows(store, "SELECT count(*) FROM d_pump_stop") == [(MAX_LAYOUTS + 20,)]

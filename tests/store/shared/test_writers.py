@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,16 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from observability.collect.serving import serving
+from observability.store import maintain
 from observability.store.append import append
+from observability.store.lake import cursor
 from observability.store.location import Location, Store, location_of
 from observability.store.locks import StoreInUse
 from observability.store.write import Receipt, Writer
 from tests.chains import Chain, key
 from tests.spans import batch, counts, decision, decision_span, outcome_span, rows
 from traces.device import RecordedClock
+from traces.errors import StoreError
 
 ACCOUNTS = (
     "FROM chain_gaps SELECT * EXCLUDE since ORDER BY ALL",
@@ -144,3 +147,27 @@ def test_the_files_may_lie_in_a_folder_that_all_machines_share(
         assert send(other, first, decision_span()).repeats == 1
     assert len(list((tmp_path / "files" / "data").rglob("decisions/**/*.parquet"))) == 2
     assert counts(lake)["decisions"] == 2
+
+
+def test_one_writer_maintains_beside_others_who_take_nothing_for_new(lake: Location) -> None:
+    chain = Chain()
+    chain.run(6)
+    with Writer(lake) as one, Writer(lake) as other:
+        for each in chain.sent[:5]:
+            send(one, each)
+        assert send(other, chain.sent[0]).repeats == 1
+        before = accounts(lake)
+        with maintain.alone(one), cursor(one.con) as con:
+            with pytest.raises(StoreError, match="another process"), maintain.alone(other):
+                pass
+            done = maintain.begin(con)
+            for _ in maintain.steps(one, done, timedelta(0)):
+                pass
+        maintain.record(one, done)
+        assert done.merged >= 5
+        assert accounts(lake) == before
+        assert send(other, *chain.sent[:5]).repeats == 5
+        assert send(other, chain.sent[5]).stored["decisions"] == 1
+        assert send(one, *chain.sent).repeats == 6
+    assert rows(lake, "SELECT arrived, missing, forks FROM chain_status") == [(6, 0, 0)]
+    assert counts(lake)["decisions"] == 6
