@@ -179,9 +179,10 @@ def _compacted(store: Path, data: Path) -> dict[str, object]:
 
 
 def _decision_bytes(store: Path) -> int:
-    """Of the files of `decisions`."""
-    files = (store / "data" / "main" / "decisions").rglob("*.parquet")
-    return sum(path.stat().st_size for path in files)
+    """Of the files of `decisions` that the newest commit names; those that it replaced go later."""
+    with observability.connect(store) as con:
+        query = "SELECT file_size_bytes FROM ducklake_table_info('fleet') WHERE table_name = 'decisions'"
+        return con.execute(query).fetchall()[0][0]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Maintenance beside the receiver: small files are merged as they come, the rest once an hour.
 
-Commits wait while a step runs, so steps are short and a pause as long as each lies between them.
+Commits wait while a step runs, so steps are short, and rest between them for longer than each took.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ _LOOK_EVERY_S = 5.0
 _REMOVE_EVERY_S = GRACE.total_seconds() / 2
 _WHOLE_EVERY_S = 3600.0
 _FIRST_WHOLE_S = 60.0
+_REST = 3
+"""Commits have the store to themselves for so many times as long as a step took."""
 _log = logging.getLogger("whence.maintenance")
 
 
@@ -83,10 +85,10 @@ class Maintenance:
         self._seen = snapshot_id(self._con)
 
     def _pace(self, steps: Iterable[Step]) -> None:
-        """Take the steps, with as much time between them as they took."""
+        """Take the steps, with rests between them."""
         began = time.monotonic()
         for _ in steps:
-            if self._closed.wait(time.monotonic() - began):
+            if self._closed.wait(_REST * (time.monotonic() - began)):
                 return
             began = time.monotonic()
 

@@ -16,7 +16,7 @@ from observability.store import lake, maintain
 from observability.store.append import MAINTAIN_PATH, ask_owner
 from observability.store.location import Location
 from observability.store.locks import StoreInUse
-from observability.store.maintain_files import GRACE, Step
+from observability.store.maintain_files import ALONE_BYTES, GRACE, Step
 from observability.store.maintain_retention import checked_retention
 from observability.store.write import Writer
 
@@ -44,7 +44,7 @@ def _maintain(store: Location, days: int | None) -> dict[str, Any]:
     with Writer(store) as writer, maintain.alone(writer):
         with lake.cursor(writer.con) as con:
             done = maintain.begin(con, days)
-        _show(maintain.steps(writer, done))
+        _show(maintain.steps(writer, done, step_bytes=ALONE_BYTES))
         maintain.record(writer, done)
     return asdict(done)
 

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 
 from observability.store.lake import ALIAS, cursor
-from observability.store.maintain_files import GRACE, Step, merge, remove
+from observability.store.maintain_files import GRACE, STEP_BYTES, Step, merge, remove
 from observability.store.maintain_fold import fold
 from observability.store.maintain_retention import expire, retention_days
 from observability.store.schema import arrow_table
@@ -68,16 +68,19 @@ def begin(con: duckdb.DuckDBPyConnection, days: int | None = None) -> Run:
     return Run(days or retention_days(con), stored_bytes(con))
 
 
-def steps(writer: Writer, run: Run, grace: timedelta = GRACE) -> Iterator[Step]:
+def steps(
+    writer: Writer, run: Run, grace: timedelta = GRACE, step_bytes: int = STEP_BYTES
+) -> Iterator[Step]:
     """Do everything that is to be done, step by step, and count it in `run`.
 
-    `grace` is how long a reader may take over a query. Raises duckdb.Error and OSError.
+    `grace` is how long a reader may take over a query; a step merges so many bytes at most. Raises
+    duckdb.Error and OSError.
     """
     with cursor(writer.con) as con:
         for part in (
             expire(writer, con, run.retention_days),
             fold(writer, con),
-            merge(writer, con, at_least=2),
+            merge(writer, con, 2, step_bytes),
             remove(writer, con, grace),
         ):
             yield from counted(part, run)

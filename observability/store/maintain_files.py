@@ -18,11 +18,11 @@ from observability.store.write import Writer
 
 GRACE = timedelta(minutes=10)
 """How long a reader may take: what it began to read stays on the disk for so long."""
-STEP_BYTES = 8 << 20
-"""What a step merges at most, 30,000 decisions or more: commits wait for so long."""
+STEP_BYTES = 2 << 20
+"""What a step merges at most beside commits, some 10,000 decisions: they wait for so long."""
+ALONE_BYTES = 64 << 20
+"""What a step merges at most where nobody waits."""
 STEP_FILES = 128
-SMALL_BYTES = STEP_BYTES // 2
-"""A file below is worth merging."""
 MANY = 32
 """So many small files in one folder are merged at once; fewer wait for a whole run."""
 _STEP_SNAPSHOTS = 1000
@@ -38,7 +38,7 @@ _TABLES = " UNION ALL ".join(
 _SMALL = f"""
 SELECT name, list(data_file ORDER BY data_file), list(bytes ORDER BY data_file)
 FROM ({_TABLES})
-WHERE bytes < {SMALL_BYTES}
+WHERE bytes < ?
 GROUP BY name, parse_dirpath(data_file)
 HAVING count(*) > 1
 ORDER BY name, parse_dirpath(data_file)
@@ -69,37 +69,45 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Small:
-    """The small files of a table in one folder, more than one, oldest first, and their sizes in bytes."""
+    """The small files of a table in one folder, more than one, oldest first, and their sizes in bytes.
+
+    Small is what is less than half of a step.
+    """
 
     table: str
     files: Sequence[str]
     sizes: Sequence[int]
 
-    def first(self) -> list[str]:
-        """As many as one step merges, two at least."""
+    def first(self, step_bytes: int) -> list[str]:
+        """As many as one step of so many bytes merges, two at least."""
         total, count = 0, 0
         for size in self.sizes[:STEP_FILES]:
             total += size
-            if total > STEP_BYTES:
+            if total > step_bytes:
                 break
             count += 1
         return list(self.files[:count])
 
 
-def small_files(con: duckdb.DuckDBPyConnection) -> list[Small]:
-    """The folders that have small files to be merged."""
-    return [Small(*row) for row in con.execute(_SMALL).fetchall()]
+def small_files(con: duckdb.DuckDBPyConnection, step_bytes: int = STEP_BYTES) -> list[Small]:
+    """The folders that have small files to be merged in steps of so many bytes."""
+    return [Small(*row) for row in con.execute(_SMALL, [step_bytes // 2]).fetchall()]
 
 
-def merge(writer: Writer, con: duckdb.DuckDBPyConnection, at_least: int) -> Iterator[Step]:
+def merge(
+    writer: Writer,
+    con: duckdb.DuckDBPyConnection,
+    at_least: int,
+    step_bytes: int = STEP_BYTES,
+) -> Iterator[Step]:
     """Merge and sort the small files of each folder that has so many. `con` reads beside the writer.
 
     DuckLake's own merge takes files out of earlier snapshots too: a reader whose list of files was
     half read would miss them. Raises duckdb.Error and OSError, with the step that failed undone.
     """
-    while due := _due(con, at_least):
+    while due := _due(con, at_least, step_bytes):
         left = sum(len(small.files) for small in due if small.table == due[0].table)
-        files = due[0].first()
+        files = due[0].first(step_bytes)
         with writer.changing(due[0].table) as writing:
             writing.execute(
                 f"CREATE TEMP TABLE stays AS FROM {due[0].table} WHERE list_contains(?, filename)",
@@ -139,8 +147,8 @@ def replace(con: duckdb.DuckDBPyConnection, table: str, files: Sequence[str]) ->
     con.execute("DROP TABLE stays")
 
 
-def _due(con: duckdb.DuckDBPyConnection, at_least: int) -> list[Small]:
+def _due(con: duckdb.DuckDBPyConnection, at_least: int, step_bytes: int) -> list[Small]:
     """The folders whose time has come; a run's own row is no reason for another run."""
     least = {"maintenance": MANY}
-    found = small_files(con)
+    found = small_files(con, step_bytes)
     return [small for small in found if len(small.files) >= least.get(small.table, at_least)]
