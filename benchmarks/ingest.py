@@ -29,7 +29,7 @@ from served import COMMAND, Server, compile_scan, has_command, served, whence
 
 import observability
 
-SENDERS, EXPORTERS, EXPORTED = 32, 8, 512
+SENDERS, EXPORTERS, EXPORTED = 128, 8, 512
 """Connections of our own load; processes of the exporter's, and spans in each of its requests."""
 DATA = machine.ROOT.parent / "shared" / "data"
 FULL = {"decisions": 200_000, "rounds": 5, "kills": 100, "half_load_s": 30}

@@ -63,7 +63,7 @@ def _fit(model: Model, inputs: np.ndarray, labels: np.ndarray) -> str:
         "verbosity": -1,
     }
     names = [feature.name for feature in model.features]
-    # Levels enter as ordinal codes, not as LightGBM categories: exact attributions need plain splits.
+    # Levels enter as ordinal codes, which a device looks up without LightGBM.
     parameters = {**given, **fixed}
     try:
         data = lightgbm.Dataset(inputs, labels, feature_name=names, params=parameters)

@@ -161,7 +161,7 @@ CREATE TABLE models (
     name VARCHAR,
     version VARCHAR,
     digest VARCHAR,                   -- sha256:<64 hex> of the artifact
-    artifact VARCHAR,                 -- lightgbm-text
+    artifact VARCHAR,                 -- lightgbm-text, xgboost or onnx
     features STRUCT(name VARCHAR, unit VARCHAR, levels VARCHAR[])[],  -- in the model's order; levels of a categorical, else empty
     link VARCHAR,                     -- identity or logit: the unit of attributions
     threshold DOUBLE,                 -- in the unit of the score; NULL = none
