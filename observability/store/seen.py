@@ -67,7 +67,8 @@ class Seen:
         while len(self._runs) > 1 and len(self._runs[-2]) < 2 * len(self._runs[-1]):
             both = np.concatenate([self._runs.pop(), self._runs.pop()])
             both.sort(kind="stable")  # two sorted halves: merged in one pass
-            self._runs.append(both)
+            once = np.append(True, both[1:] != both[:-1])  # maintenance moves rows: they came again
+            self._runs.append(both[once])
 
     def catch_up(self) -> int:
         """Remember what was committed since the last call, whoever did; returns how many rows."""

@@ -89,7 +89,7 @@ def told(con: duckdb.DuckDBPyConnection) -> list[Any]:
     ]
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(
     parts=histories(),
     folds=st.lists(st.none() | st.integers(0, 12), min_size=25, max_size=25),
