@@ -115,8 +115,6 @@ def why(explained: Explanation) -> None:
 
 def relative_to(spec: Spec) -> str:
     """Against what the attributions are measured."""
-    if not spec.background_rows:
-        return "Relative to the training data that the model itself remembers."
     window = days(spec.background_from, spec.background_to)
     return f"Relative to {count(spec.background_rows)} reference decisions, {window}."
 

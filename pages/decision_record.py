@@ -128,11 +128,9 @@ def _spec(parts: Attributions | None) -> dict[str, str]:
     if parts is None:
         return {"Explanation": "none, for the reason above"}
     spec = parts.spec
-    reference = "the training data that the model itself remembers"
-    if spec.background_rows:
-        window = days(spec.background_from, spec.background_to)
-        drawn = f"{many(spec.background_rows, 'row')} drawn with seed {spec.background_seed}"
-        reference = f"{drawn}, {window} `{short_digest(spec.reference_id)}`"
+    window = days(spec.background_from, spec.background_to)
+    drawn = f"{many(spec.background_rows, 'row')} drawn with seed {spec.background_seed}"
+    reference = f"{drawn}, {window} `{short_digest(spec.reference_id)}`"
     said = f"{plain(spec.algorithm)}, {plain(spec.library)} `{short_digest(spec.spec_id)}`"
     return {"Reference": reference, "Explanation": said}
 

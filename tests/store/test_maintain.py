@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from observability.store.maintain_retention import checked_retention, retention_
 from observability.store.schema import arrow_table
 from observability.store.write import Writer
 from tests.chains import Chain
+from tests.disk import full_at
 from tests.spans import NOON, batch, decision_span, outcome_span, review_span, rows, span
 from traces.device import RecordedClock
 from traces.errors import WrongUse
@@ -219,17 +218,6 @@ def test_merged_files_are_synced_before_the_catalog_names_them(
     assert made
     assert {str(file) for file in made} <= synced
     assert {str(file.parent) for file in made} <= synced
-
-
-def full_at(failing: int, fsync: Callable[[int], None]) -> Callable[[int], None]:
-    calls = itertools.count(1)
-
-    def full(descriptor: int) -> None:
-        if next(calls) == failing:
-            raise OSError(28, "No space left on device")
-        fsync(descriptor)
-
-    return full
 
 
 @pytest.mark.parametrize("failing", [1, 2, 5, 9])

@@ -8,7 +8,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +23,7 @@ from observability.store import lake
 from observability.store.locks import StoreInUse
 from observability.store.schema import KEYS
 from observability.store.write import Writer
+from tests.disk import full_at
 from tests.spans import (
     NOON,
     batch,
@@ -299,18 +300,6 @@ def test_a_commit_that_the_disk_fails_stores_nothing_and_the_next_one_succeeds(
         assert writer.write(fresh(sent)).stored == {"decisions": 1, "spans": 1}
     assert failing > 4
     assert len(rows(store, "SELECT inputs FROM decisions")) == failing + 1
-
-
-def full_at(failing: int, fsync: Callable[[int], None]) -> Callable[[int], None]:
-    """A sync that finds the disk full at its n-th call."""
-    calls = itertools.count(1)
-
-    def full(descriptor: int) -> None:
-        if next(calls) == failing:
-            raise OSError(28, "No space left on device")
-        fsync(descriptor)
-
-    return full
 
 
 def test_a_catalog_that_is_locked_stores_nothing_and_recovers(store: Path, writer: Writer) -> None:
