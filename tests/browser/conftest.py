@@ -59,6 +59,12 @@ class Visit:
         )
         self.page.wait_for_timeout(600)
 
+    def sees(self, selector: str, many: int) -> None:
+        """Wait until that many are on the page: a chart is drawn when its part of the app has arrived."""
+        from playwright.sync_api import expect
+
+        expect(self.page.locator(selector)).to_have_count(many, timeout=60_000)
+
     def heading(self) -> str:
         return self.page.locator("h1").inner_text()
 

@@ -21,7 +21,7 @@ def test_a_deep_link_is_right_even_as_the_first_request_of_a_server(
         reader.open(f"/decision?id={fleet.blocked}")
         assert reader.page.title() == "Decision · Whence"
         assert "but gate minimum_dwell blocked it" in reader.heading()
-        assert reader.page.locator(".js-plotly-plot").count() == 1
+        reader.sees(".js-plotly-plot", 1)
         assert reader.page.get_by_text("Explains the model, not the cause.").is_visible()
         assert reader.page.get_by_role("link", name="Fleet").is_visible()
         reader.check()
@@ -53,7 +53,7 @@ def test_a_device_and_the_data_health_read_well_in_light_and_dark(visit) -> None
         reader = visit(dark=dark)
         reader.open("/device?id=pump-1")
         assert reader.heading().startswith("Nothing changed on pump-1")
-        assert reader.page.locator(".js-plotly-plot").count() == 2
+        reader.sees(".js-plotly-plot", 2)
         reader.check()
         reader.page.get_by_role("link", name="Data health").click()
         reader.page.wait_for_url("**/health**")
