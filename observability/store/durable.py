@@ -16,7 +16,7 @@ from pathlib import Path
 from observability.store.location import Location
 from traces.errors import StoreError
 
-PARTITIONED = ("decisions", "outcomes", "reviews", "spans", "chain_events")
+PARTITIONED = ("decisions", "outcomes", "reviews", "spans", "chain_events", "attributions")
 """Tables whose files lie in a folder for each day of received_at."""
 
 

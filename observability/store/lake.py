@@ -22,7 +22,7 @@ from observability.store.postgres import has_catalog
 from observability.store.s3 import s3_here
 from traces.errors import StoreError, first_line
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 ALIAS = "fleet"
 MAINTENANCE = "maintenance"
 """The message of a commit that adds no row."""

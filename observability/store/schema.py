@@ -39,6 +39,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     ),
     "models": ("name", "version", "digest"),
     "model_references": ("name", "version", "digest", "reference_id"),
+    "specs": ("spec_id",),
+    "attributions": ("device_id", "decision_id", "spec_id"),
     "holds": ("hold_id", "released"),
     "maintenance": ("started_at",),
 }
@@ -97,6 +99,14 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "DROP VIEW chain_status",
         *_made("chain_gaps", "chain_status", "holds", "maintenance", "held"),
         _SMALLER_FILES,
+    ),
+    4: (
+        "ALTER TABLE models ADD COLUMN features.element.low DOUBLE",
+        "ALTER TABLE models ADD COLUMN features.element.high DOUBLE",
+        "ALTER TABLE models ADD COLUMN features.element.actionable BOOLEAN",
+        "ALTER TABLE models ADD COLUMN features.element.player VARCHAR",
+        *_made("specs", "attributions"),
+        _partitioned("attributions"),
     ),
 }
 """Statements that take a store from the version before to the version that is the key.

@@ -162,7 +162,9 @@ CREATE TABLE models (
     version VARCHAR,
     digest VARCHAR,                   -- sha256:<64 hex> of the artifact
     artifact VARCHAR,                 -- lightgbm-text, xgboost or onnx
-    features STRUCT(name VARCHAR, unit VARCHAR, levels VARCHAR[])[],  -- in the model's order; levels of a categorical, else empty
+    -- In the model's order. levels: of a categorical, else empty. low, high: what it can be, NULL = open. actionable:
+    -- whether people can change it, NULL = yes. player: features of one player share a part, NULL = its own.
+    features STRUCT(name VARCHAR, unit VARCHAR, levels VARCHAR[], low DOUBLE, high DOUBLE, actionable BOOLEAN, player VARCHAR)[],
     link VARCHAR,                     -- identity or logit: the unit of attributions
     threshold DOUBLE,                 -- in the unit of the score; NULL = none
     received_at TIMESTAMPTZ
@@ -178,6 +180,40 @@ CREATE TABLE model_references (
     first_at TIMESTAMPTZ,             -- NULL: the reference has no time
     last_at TIMESTAMPTZ,
     received_at TIMESTAMPTZ
+);
+
+CREATE TABLE specs (
+    spec_id VARCHAR,                  -- sha256:<64 hex> of the other fields
+    model_digest VARCHAR,
+    artifact VARCHAR,
+    output VARCHAR,                   -- which number was explained
+    link VARCHAR,                     -- identity or logit: the unit of phi and base
+    algorithm VARCHAR,
+    library VARCHAR,
+    features VARCHAR[],               -- the order of phi
+    reference_id VARCHAR,
+    background_rows BIGINT,
+    background_seed BIGINT,
+    background_from TIMESTAMPTZ,
+    background_to TIMESTAMPTZ,
+    received_at TIMESTAMPTZ           -- when it was first used
+);
+
+CREATE TABLE attributions (
+    device_id VARCHAR,
+    decision_id VARCHAR,
+    decision_type VARCHAR,
+    decided_at TIMESTAMPTZ,
+    spec_id VARCHAR,                  -- specs
+    phi FLOAT[],                      -- by feature of the spec, in its link unit
+    se FLOAT[],                       -- standard errors of phi; empty: exact
+    base DOUBLE,                      -- mean output of the background
+    output DOUBLE,                    -- base + sum(phi) + residual
+    residual DOUBLE,
+    replay_error DOUBLE,              -- |score here - score on the device|; NULL: it recorded none
+    weight DOUBLE,                    -- for how many decisions this one stands; 1 unless sampled
+    status VARCHAR,                   -- ok, or what is not in order, one line
+    received_at TIMESTAMPTZ           -- when it was computed
 );
 
 CREATE TABLE holds (

@@ -13,6 +13,7 @@ import duckdb
 import pytest
 
 import observability
+from observability.models import registry
 from observability.store import lake, maintain
 from observability.store.lake import schema_version
 from observability.store.read import Window
@@ -26,6 +27,7 @@ from traces.errors import StoreError, WhenceError
 
 FIRST = Path(__file__).parent / "fixtures" / "v1.zip"
 SECOND = Path(__file__).parent / "fixtures" / "v2.zip"
+THIRD = Path(__file__).parent / "fixtures" / "v3.zip"
 
 
 def refused(store: Path) -> str:
@@ -147,7 +149,10 @@ def lost_catalog(store: Path) -> None:
 @pytest.mark.parametrize(
     ("harm", "found"),
     [
-        (newer_mark, "of schema version 99; expected at most 3; hint: a newer Whence wrote it"),
+        (
+            newer_mark,
+            f"of schema version 99; expected at most {lake.SCHEMA_VERSION}; hint: a newer Whence wrote it",
+        ),
         (broken_mark, "store.toml, which cannot be read; expected schema_version = <number>"),
         (odd_mark, "store.toml, which cannot be read"),
         (empty_mark, "store.toml, which cannot be read"),
@@ -165,7 +170,9 @@ def test_a_store_that_was_harmed_is_refused_in_one_line(
 def test_a_catalog_that_a_newer_whence_migrated_is_refused_to_write(store: Path) -> None:
     with Writer(store) as newer:
         newer.con.execute("UPDATE meta SET value = '99' WHERE key = 'schema_version'")
-    with pytest.raises(StoreError, match="of schema version 99; expected at most 3"):
+    with pytest.raises(
+        StoreError, match=f"of schema version 99; expected at most {lake.SCHEMA_VERSION}"
+    ):
         Writer(store)
 
 
@@ -262,7 +269,22 @@ def test_a_store_of_version_2_is_read_as_it_is_and_says_the_same_of_its_chains_a
     assert rows(store, "SELECT count(*) FROM decisions") == [(9,)]
 
 
-@pytest.mark.parametrize("archive", [FIRST, SECOND])
+def test_a_store_of_version_3_keeps_its_models_and_takes_what_is_new_of_features(
+    tmp_path: Path,
+) -> None:
+    store = tmp_path / "fleet"
+    shutil.unpack_archive(THIRD, store)
+    with lake.connect(store) as con:
+        (before,) = registry.registered(con, store)
+    Writer(store).close()
+    with lake.connect(store) as con:
+        assert registry.registered(con, store) == (before,)
+        assert con.sql(
+            "SELECT features[1].unit, features[1].actionable FROM models"
+        ).fetchall() == [("degC", None)]
+
+
+@pytest.mark.parametrize("archive", [FIRST, SECOND, THIRD])
 def test_a_migrated_store_has_the_tables_of_a_new_one(
     store: Path, tmp_path: Path, archive: Path
 ) -> None:
@@ -294,7 +316,7 @@ def test_an_earlier_version_is_kept_out_before_the_tables_change(
         Writer(store)
     monkeypatch.undo()
     monkeypatch.setattr(lake, "SCHEMA_VERSION", 1)
-    with pytest.raises(StoreError, match="of schema version 3; expected at most 1"):
+    with pytest.raises(StoreError, match="of schema version 4; expected at most 1"):
         lake.connect(store)
     monkeypatch.undo()
     Writer(store).close()
