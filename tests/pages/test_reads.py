@@ -163,16 +163,17 @@ def test_choices_hold_every_value_there_is(con) -> None:
     assert offered["model"] == ("ghost 0.1", f"pump-wear {TRAP}", "pump-wear 1.0.0")
 
 
-def test_neighbours_lead_through_all_decisions_of_a_device_and_no_others(con, seeded) -> None:
-    seen = [seeded.stopped]
-    for way in ("previous", "next"):
-        here = _stored(con, seeded.stopped)
-        while (near := getattr(surroundings(con, here), way)) is not None:
-            seen.append(near.decision_id)
-            here = _stored(con, near.decision_id)
-            assert here.device_id == "pump-1"
-            assert here.decided_at == near.decided_at
-    assert len(seen) == len(set(seen)) == 144
+def test_neighbours_are_the_decisions_of_the_device_just_before_and_after(con, seeded) -> None:
+    query = "SELECT decision_id FROM decisions WHERE device_id = 'pump-1' ORDER BY decided_at"
+    own = [decision_id for (decision_id,) in con.execute(query).fetchall()]
+    assert len(own) == 144
+    for at in (0, 1, own.index(seeded.stopped), 142, 143):
+        around = surroundings(con, _stored(con, own[at]))
+        beside = (around.previous, around.next)
+        found = [near.decision_id if near else None for near in beside]
+        assert found == [own[at - 1] if at else None, own[at + 1] if at < 143 else None]
+        for near in filter(None, beside):
+            assert _stored(con, near.decision_id).decided_at == near.decided_at
 
 
 def test_the_usual_range_is_the_fleets_as_known_then(con, seeded) -> None:
