@@ -10,7 +10,7 @@ import streamlit as st
 
 from observability.store.read_chains import LISTED, Chains, Place, as_text, troubles
 from pages import components
-from pages.format import ago, count, instant, many, plain
+from pages.format import ago, code, count, instant, many, plain
 
 _KEYS = {"first use": "key pinned on first use", "handed on": "key handed on by the one before"}
 _STANDINGS = {
@@ -89,7 +89,7 @@ def standing(place: Place | None) -> str:
     if place is None:
         return "not numbered by its device"
     return (
-        f"number {count(place.chain.seq)} of `{plain(place.chain.chain_id)}`, "
+        f"number {count(place.chain.seq)} of {code(place.chain.chain_id)}, "
         f"{_STANDINGS[place.standing]}"
     )
 
@@ -100,5 +100,5 @@ def _gap(row: Mapping[str, Any]) -> dict[str, str]:
         "Missing": as_text([row]),
         "Numbers": count(row["seq_to"] - row["seq_from"] + 1),
         "Known since": instant(row["since"]),
-        "Chain": f"`{plain(row['chain_id'])}`",
+        "Chain": code(row["chain_id"]),
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from pages import components, reads, routes
+from pages import decision_otherwise as otherwise
 from pages import decision_parts as parts
 from pages import decision_record as record
 
@@ -43,6 +44,10 @@ def _draw(story: reads.Story) -> None:
     with gates:
         parts.gates(explained, story.units)
         parts.outcomes(stored)
+        if explained.alternatives is not None:
+            otherwise.shares(explained.alternatives)
+    if explained.alternatives is not None:
+        otherwise.flips(explained.alternatives, story.units)
     inputs, around = st.columns([4, 3], gap="medium")
     with inputs:
         record.inputs(story.inputs, story.link, stored.decision.withheld)

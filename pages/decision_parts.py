@@ -108,7 +108,7 @@ def why(explained: Explanation) -> None:
     components.figure(waterfall(parts), alt=_said(parts), key="decision_waterfall")
     st.caption(
         f"The parts add up: base {number(parts.base)} and {count(len(parts.phi))} inputs give "
-        f"{number(parts.output)}, residual {number(parts.residual)}. {replay(parts)}  \n"
+        f"{number(parts.output)}, residual {number(parts.residual)}. {_sampled(parts)}{replay(parts)}  \n"
         f"{MODEL_NOT_CAUSE} {SHARED_CREDIT} {relative_to(parts.spec)}"
     )
 
@@ -126,6 +126,12 @@ def replay(parts: Attributions) -> str:
     if parts.replay_error == 0:
         return "The model here gives the device's score exactly."
     return f"The model here gives the device's score but for {number(parts.replay_error)}."
+
+
+def _sampled(parts: Attributions) -> str:
+    """How sure the parts are, where they are not exact."""
+    most = max(parts.standard_error, default=0.0)
+    return f"Sampled: each part ± {number(most)} at most (standard error). " if most else ""
 
 
 def gates(explained: Explanation, units: Mapping[str, str]) -> None:

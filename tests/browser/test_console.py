@@ -21,7 +21,7 @@ def test_a_deep_link_is_right_even_as_the_first_request_of_a_server(
         reader.open(f"/decision?id={fleet.blocked}")
         assert reader.page.title() == "Decision · Whence"
         assert "but gate minimum_dwell blocked it" in reader.heading()
-        reader.sees(".js-plotly-plot", 1)
+        reader.sees(".js-plotly-plot", 2)
         assert reader.page.get_by_text("Explains the model, not the cause.").is_visible()
         assert reader.page.get_by_role("link", name="Fleet").is_visible()
         reader.check()

@@ -103,7 +103,20 @@ def test_the_decision_page_explains_a_decision(open_page, seeded) -> None:
     assert "minimum_dwell** ◀ binding" in said
     assert "Had minimum_dwell passed, the device would have done **stop**." in said
     assert "Source" not in said and "inspection" in said
-    assert len(app.get("plotly_chart")) == 1
+    assert "of reference decisions lead to run" in said
+    assert [chart.key for chart in app.get("plotly_chart")] == [
+        "decision_waterfall",
+        "decision_shares",
+    ]
+
+
+def test_the_decision_page_says_what_would_have_changed_the_action(open_page, seeded) -> None:
+    app = open_page("decision", seeded.store, id=seeded.stopped)
+    changes = next(table.value for table in app.table if "Would have to be" in table.value)
+    assert changes["To"].iloc[0] == "**run**"
+    assert set(changes["Input"]) <= {"temperature", "vibration", "pressure"}
+    assert changes["Distance"].iloc[0].endswith(" IQR")
+    assert "within what the reference has seen" in words(app)
 
 
 def test_inputs_stand_beside_what_is_usual_with_its_count(open_page, seeded) -> None:
