@@ -46,8 +46,7 @@ def _draw(story: reads.Story) -> None:
         parts.outcomes(stored)
         if explained.alternatives is not None:
             otherwise.shares(explained.alternatives)
-    if explained.alternatives is not None:
-        otherwise.flips(explained.alternatives, story.units)
+    otherwise.flips(explained, story.units)
     inputs, around = st.columns([4, 3], gap="medium")
     with inputs:
         record.inputs(story.inputs, story.link, stored.decision.withheld)

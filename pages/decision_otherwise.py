@@ -7,15 +7,23 @@ from collections.abc import Mapping
 import streamlit as st
 
 from observability.explain.alternatives import Alternatives
+from observability.explain.explanation import Explanation
 from observability.explain.flip import Flip
 from observability.figures.shares import ranked, shares_chart
 from pages import components
 from pages.format import number, plain
 
 
-def flips(other: Alternatives, units: Mapping[str, str]) -> None:
+def flips(explained: Explanation, units: Mapping[str, str]) -> None:
     """The smallest changes of the inputs with which the device would have done something else."""
+    parts, other = explained.attributions, explained.alternatives
+    if parts is None or not parts.adds_up:
+        return
     components.section("What would have changed it", "through model and gates, all else the same")
+    if other is None:
+        for line in explained.missing:
+            st.markdown(f"○ {plain(line[:1].upper() + line[1:])}.")
+        return
     found = [flip for flip in (other.flips.one, other.flips.two) if flip is not None]
     if not found:
         st.markdown(f"{_none(other)}.")

@@ -97,9 +97,9 @@ def why(explained: Explanation) -> None:
     parts = explained.attributions
     unit = "" if parts is None else f"in {link_unit(parts.spec.link)}"
     components.section("Why the model scored it so", unit)
-    for line in explained.missing:
-        st.warning(f"Not explained: {plain(line)}.")
     if parts is None:
+        for line in explained.missing:
+            st.warning(f"Not explained: {plain(line)}.")
         return
     if not parts.adds_up:
         problems = "; ".join(plain(problem) for problem in parts.problems)
