@@ -27,7 +27,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m observability.fleet.demo $(DEMO)/fleet --port $(PORT)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .
