@@ -10,8 +10,8 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -26,7 +26,7 @@ from observability.models.features import Feature
 from observability.models.model import Model
 from observability.models.reference import background
 from observability.models.registry import RegisteredModel, registered
-from observability.store.lake import cursor, reading, snapshot_id
+from observability.store.lake import cursor, now, reading, snapshot_id
 from observability.store.read_unexplained import (
     layouts,
     newest,
@@ -42,8 +42,8 @@ from traces.errors import ModelError, WhenceError
 LEASE = "explain"
 BATCH_ROWS = 8_192
 """Decisions looked at in one step,"""
-BLACK_BOX_ROWS = 256
-"""and of a black box, decisions explained in one."""
+BLACK_BOX_ROWS = 64
+"""and those of a black box that are explained in one: each costs many milliseconds."""
 _LOOK_EVERY_S = 5.0
 _REST = 3
 """At rest for so many times as long as a step took: at most a quarter of one core."""
@@ -73,68 +73,93 @@ class ExplainWorker:
 
     def _work(self) -> None:
         while not self._closed.is_set():
+            behind = False
             try:
                 if snapshot_id(self._con) != self._seen:
                     with self._writer.lease(LEASE) as alone:
-                        if alone:
-                            self._pace(self._pass())
+                        behind = alone and self._round()
             except (duckdb.Error, OSError, WhenceError):
                 _log.warning("explaining stopped, and is tried again", exc_info=True)
-            self._closed.wait(_LOOK_EVERY_S)
+            if not behind:
+                self._closed.wait(_LOOK_EVERY_S)
 
-    def _pace(self, steps: Iterator[None]) -> None:
-        """Take the steps, with rests between them."""
-        began = time.monotonic()
-        for _ in steps:
-            if self._closed.wait(_REST * (time.monotonic() - began)):
-                return
-            began = time.monotonic()
-
-    def _pass(self) -> Iterator[None]:
-        """Explain all that waits now, a commit in each step."""
+    def _round(self) -> bool:
+        """Take a step with each subject that is behind, and rest after each; whether there was one."""
         seen = snapshot_id(self._con)
         subjects = _subjects(self._con, self._writer)
         if subjects != self._subjects:
             self._subjects, self._caught_up = subjects, -1
             self._retry_at.clear()
+        behind = self._behind()
+        for subject, (mark, ends) in behind.items():
+            began = time.monotonic()
+            prepared = self._prepared(subject)
+            if prepared is not None:
+                self._step(subject, prepared, mark, ends)
+            if self._closed.wait(_REST * (time.monotonic() - began)):
+                return True
+        if not behind:
+            self._seen = seen
+        return bool(behind)
+
+    def _behind(self) -> dict[Subject, tuple[Watermark, Watermark]]:
+        """The subjects that have something to be explained: where they go on, and up to where."""
         decided, marks = newest(self._con, self._caught_up), watermarks(self._con)
-        last_review = newest_review(self._con)
-        for subject, model in subjects.items():
+        last_review, moment = newest_review(self._con), time.monotonic()
+        behind = dict[Subject, tuple[Watermark, Watermark]]()
+        for subject, model in self._subjects.items():
             named = subject.model_name, subject.model_version, subject.model_digest
             mark = marks.get(subject, Watermark())
             ends = Watermark(decided.get(named, -1), last_review if _may_select(model) else -1)
             if mark.decisions < ends.decisions or mark.reviews < ends.reviews:
-                yield from self._explain(subject, model, mark, ends)
-        if not self._retry_at:
+                behind[subject] = mark, ends
+        if not behind:
             self._caught_up = max([self._caught_up, *decided.values()])
-        self._seen = seen
+        return {one: at for one, at in behind.items() if self._retry_at.get(one, 0.0) <= moment}
 
-    def _explain(
-        self, subject: Subject, model: RegisteredModel, mark: Watermark, ends: Watermark
-    ) -> Iterator[None]:
-        """Explain a subject's decisions from one watermark to another."""
-        prepared = self._prepared(subject, model)
-        if prepared is None:
-            return
-        selection = _selection(model, prepared)
-        while mark.decisions < ends.decisions:
+    def _step(self, subject: Subject, prepared: Engine, mark: Watermark, ends: Watermark) -> None:
+        """Explain the next decisions of a subject, or those reviewed since, and move its watermark."""
+        selection = _selection(self._subjects[subject], prepared)
+        received_at = now(self._con)
+        if mark.decisions < ends.decisions:
             with reading(self._con):
-                waiting, upto = unexplained(self._con, subject, mark.decisions, BATCH_ROWS)
-            yield from self._store(prepared, selection, waiting)
+                waiting, last = unexplained(self._con, subject, mark.decisions, BATCH_ROWS)
+            stopped = self._store(prepared, selection, waiting, received_at)
+            upto = last if stopped is None else stopped
             mark = replace(mark, decisions=ends.decisions if upto is None else upto)
-            advance(self._writer, subject, mark, self._writer.now())
-            yield
-        if selection is not None and mark.reviews < ends.reviews:
+        else:
             late = reviewed(self._con, subject, mark.decisions, mark.reviews)
-            yield from self._store(prepared, selection, late)
-            mark = replace(mark, reviews=ends.reviews)
-            advance(self._writer, subject, mark, self._writer.now())
-            yield
+            if self._store(prepared, selection, late, received_at) is None:
+                mark = replace(mark, reviews=ends.reviews)
+        advance(self._writer, subject, mark, received_at)
 
-    def _prepared(self, subject: Subject, model: RegisteredModel) -> Engine | None:
+    def _store(
+        self,
+        prepared: Engine,
+        selection: Selection | None,
+        waiting: pl.DataFrame,
+        received_at: datetime,
+    ) -> int | None:
+        """Attribute what is selected and commit it; the last row of them where some were left over."""
+        weight = np.ones(waiting.height) if selection is None else selection.weights(waiting)
+        chosen = waiting.with_columns(weight=pl.Series(weight)).filter(pl.col("weight") > 0)
+        part = chosen if selection is None else chosen.head(BLACK_BOX_ROWS)
+        if part.is_empty():
+            return None
+        rows = attributed_rows(prepared, part, layouts(self._con))
+        self._writer.write(
+            {
+                "specs": arrow_table("specs", [asdict(prepared.spec)], received_at),
+                "attributions": arrow_table("attributions", rows, received_at),
+            }
+        )
+        return None if part.height == chosen.height else part["position"][-1]
+
+    def _prepared(self, subject: Subject) -> Engine | None:
         """What explains a model; None where its files do not allow it, which is tried again later."""
+        model = self._subjects[subject]
         reference, path = model.reference, model.reference_path
-        if reference is None or path is None or time.monotonic() < self._retry_at.get(subject, 0.0):
+        if reference is None or path is None:
             return None
         try:
             prepared = engine(
@@ -148,18 +173,6 @@ class ExplainWorker:
             return None
         self._retry_at.pop(subject, None)
         return prepared
-
-    def _store(
-        self, prepared: Engine, selection: Selection | None, waiting: pl.DataFrame
-    ) -> Iterator[None]:
-        """Attribute what is selected and commit it."""
-        weight = np.ones(waiting.height) if selection is None else selection.weights(waiting)
-        chosen = waiting.with_columns(weight=pl.Series(weight)).filter(pl.col("weight") > 0)
-        spec = arrow_table("specs", [asdict(prepared.spec)])
-        for part in chosen.iter_slices(BATCH_ROWS if selection is None else BLACK_BOX_ROWS):
-            rows = attributed_rows(prepared, part, layouts(self._con))
-            self._writer.write({"specs": spec, "attributions": arrow_table("attributions", rows)})
-            yield
 
 
 def _subjects(con: duckdb.DuckDBPyConnection, writer: Writer) -> dict[Subject, RegisteredModel]:

@@ -35,8 +35,9 @@ SELECT max(position) AS upto
 FROM (SELECT rowid AS position FROM decisions WHERE rowid > $after AND {_OF} ORDER BY rowid LIMIT $rows)
 """
 _COLUMNS = """
-SELECT device_id, decision_id, decision_type, decided_at, score, threshold, disposition, layout_id,
-    inputs, categoricals, rest, decision_id IN (SELECT decision_id FROM reviews) AS reviewed
+SELECT rowid AS position, device_id, decision_id, decision_type, decided_at, score, threshold,
+    disposition, layout_id, inputs, categoricals, rest,
+    decision_id IN (SELECT decision_id FROM reviews) AS reviewed
 FROM decisions
 """
 _BATCH = f"{_COLUMNS} WHERE rowid > $after AND rowid <= $upto AND {_OF}"
@@ -51,7 +52,7 @@ FROM batch ANTI JOIN (
     WHERE decided_at BETWEEN $first AND $last AND spec_id IN (
         SELECT spec_id FROM specs WHERE model_digest = $model_digest AND reference_id = $reference_id)
 ) USING (device_id, decision_id)
-ORDER BY decided_at, device_id, decision_id
+ORDER BY position
 """
 
 
@@ -76,8 +77,9 @@ def unexplained(
 ) -> tuple[pl.DataFrame, int | None]:
     """The next decisions of a subject after this row that are not explained, and the row looked at last.
 
-    So many rows are looked at; None where there is none. Columns: device_id, decision_id, decision_type,
-    decided_at, score, threshold, disposition, layout_id, inputs, categoricals, rest, reviewed.
+    So many rows are looked at; None where there is none. Columns: position (the row), device_id,
+    decision_id, decision_type, decided_at, score, threshold, disposition, layout_id, inputs,
+    categoricals, rest, reviewed. In order of position.
     """
     asked = {"after": after, **_model(subject)}
     upto = one(con, _UPTO, {**asked, "rows": rows})["upto"]

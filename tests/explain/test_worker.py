@@ -25,7 +25,7 @@ from observability.models.artifact import model_of
 from observability.models.features import Feature
 from observability.models.model import Model
 from observability.models.registry import add
-from observability.store import lake, maintain
+from observability.store import lake, maintain, read_explained
 from observability.store.write import Writer
 from tests.spans import (
     NOON,
@@ -201,7 +201,7 @@ def test_each_is_explained_once_whatever_comes_between(store: Path, trees: Known
 def test_a_model_that_is_registered_late_explains_what_was_decided_before(
     store: Path, trees: Known, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "BATCH_ROWS", 16)
+    monkeypatch.setattr(worker, "BATCH_ROWS", 16)  # so that there are several steps
     write(store, trees.spans(50))
     with serving(store, workers=(ExplainWorker,)):
         trees.register(store, referenced=False)
@@ -304,3 +304,34 @@ def test_a_review_that_comes_later_selects_its_decision(
     asked = "SELECT weight FROM attributions WHERE decision_id = '{}'"
     run(store, lambda: rows(store, asked.format(left_out)) == [(1.0,)])
     assert rows(store, EACH) == [(len(held) + 1, len(held) + 1)]
+
+
+def test_the_health_of_a_store_tells_what_is_explained_and_what_is_not(
+    sampled: tuple[Path, list[Span]], black_box: Known
+) -> None:
+    store, _ = sampled
+    missing = ModelVersion("guard", "1", "sha256:" + "0" * 64)
+    unknown = ModelVersion("ghost", "9", "sha256:" + "1" * 64)
+    write(store, [*black_box.spans(2, model=missing), *black_box.spans(1, model=unknown)])
+    write(store, black_box.spans(4, start=1500, disposition="blocked"))
+    with observability.connect(store) as con:
+        before = read_explained.explained(con)
+        assert before is not None
+        assert (before.total("waiting"), before.total("decisions")) == (4, 1504)
+        assert before.waiting_since is not None
+        stored = con.sql("SELECT count(*) FROM attributions").fetchall()[0][0]
+        assert before.total("explained") == stored
+        assert before.total("on_demand") == 1500 - stored
+    run(store)
+    write(store, black_box.spans(1, start=1510, disposition="blocked", inputs={}))
+    run(store)
+    with observability.connect(store) as con:
+        found = read_explained.explained(con)
+    assert found is not None
+    assert (found.total("explained"), found.total("waiting")) == (stored + 4, 0)
+    assert found.total("on_demand") == 1500 - stored
+    assert found.waiting_since is None
+    lacks = dict(found.models.select("model", "lacks").filter(pl.col("lacks") != "").iter_rows())
+    assert lacks == {"guard 1": "another digest is registered", "ghost 9": "not registered here"}
+    reason = "the device recorded no heat, flow, load, wear, step"
+    assert found.reasons.rows() == [("guard 1", reason, 1)]

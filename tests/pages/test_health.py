@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -219,3 +220,14 @@ def test_a_folder_that_is_no_store_is_one_sentence(open_page, tmp_path: Path) ->
     app = open_page("health", tmp_path / "nowhere")
     assert not app.exception
     assert "expected a store folder" in words(app)
+
+
+def test_the_page_says_how_far_explaining_has_come(open_page, seeded) -> None:
+    said = words(open_page("health", seeded.store)).replace("**", "")
+    assert re.search(r"0 of \d+ are explained; \d+ decisions wait, the oldest received", said)
+    for expected in (
+        "not registered here",
+        "no reference is registered",
+        "Last progress: not begun",
+    ):
+        assert expected in said
