@@ -26,6 +26,7 @@ from observability.models.features import Feature
 from observability.models.model import Model
 from observability.models.registry import add
 from observability.store import lake, maintain, read_explained
+from observability.store.location import Store
 from observability.store.write import Writer
 from tests.spans import (
     NOON,
@@ -60,7 +61,7 @@ class Known:
     def version(self) -> ModelVersion:
         return ModelVersion("guard", "1", self.model.digest)
 
-    def register(self, store: Path, version: str = "1", *, referenced: bool = True) -> None:
+    def register(self, store: Store, version: str = "1", *, referenced: bool = True) -> None:
         artifact, reference = self.folder / "model", self.folder / "reference.parquet"
         artifact.write_bytes(self.content)
         pl.DataFrame(dict(zip(_names(), ROWS[:60].T, strict=True))).write_parquet(reference)
@@ -99,10 +100,14 @@ def _names() -> list[str]:
     return [feature.name for feature in FEATURES]
 
 
+def small_trees(folder: Path) -> Known:
+    content, _ = TRAIN["lightgbm"](ROWS[:300], LABELS[:300], 2, 4, 6, 1)
+    return Known(content, model_of(content, "trees"), folder)
+
+
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> Known:
-    content, _ = TRAIN["lightgbm"](ROWS[:300], LABELS[:300], 2, 4, 6, 1)
-    return Known(content, model_of(content, "trees"), tmp_path_factory.mktemp("trees"))
+    return small_trees(tmp_path_factory.mktemp("trees"))
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +123,7 @@ def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(worker, "_REST", 0)
 
 
-def write(store: Path, spans: Sequence[Span], device: str = "pump-07") -> None:
+def write(store: Store, spans: Sequence[Span], device: str = "pump-07") -> None:
     with Writer(store) as writer:
         writer.write(batch(*copy.deepcopy(spans), device=device))  # it takes spans apart
 
@@ -146,7 +151,7 @@ def eventually(met: Callable[[], bool], within_s: float = 30.0) -> None:
         time.sleep(0.02)
 
 
-def explained(store: Path) -> int:
+def explained(store: Store) -> int:
     return rows(store, "SELECT count(*) FROM attributions WHERE status = 'ok'")[0][0]
 
 
