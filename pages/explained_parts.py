@@ -51,6 +51,8 @@ def sentence(found: Explained, now: datetime) -> str:
     done = f"**{of(found.total('explained'), decisions)}** are explained"
     if found.newest_decided_at is not None:
         done += f", the newest decided {instant(found.newest_decided_at)}"
+    if found.total("on_demand"):
+        done += f"; **{count(found.total('on_demand'))}** are on demand"
     if not waiting or found.waiting_since is None:
         return f"● {done}; none waits."
     when = ago(max(0.0, (now - found.waiting_since).total_seconds()))
@@ -71,14 +73,18 @@ def _model(row: Mapping[str, Any]) -> dict[str, str]:
         return {**shown, "Explained": plain(row["lacks"]), **dict.fromkeys(_COUNTED, "–")}
     return {
         **shown,
-        "Explained": f"{count(row['explained'])} ({share(row['explained'], row['decisions'])})",
-        "Waiting": count(row["waiting"]),
+        "Explained": _part(row["explained"], row["decisions"]),
+        "Waiting": _part(row["waiting"], row["decisions"]),
         "On demand": count(row["on_demand"]),
         "Not explainable": count(row["unexplainable"]),
         "Newest explained": NOT_RECORDED
         if row["newest_decided_at"] is None
         else f"decided {instant(row['newest_decided_at'])}",
     }
+
+
+def _part(part: int, whole: int) -> str:
+    return f"{count(part)} ({share(part, whole)})" if part else "0"
 
 
 _COUNTED = ("Waiting", "On demand", "Not explainable", "Newest explained")
