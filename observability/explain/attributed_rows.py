@@ -61,11 +61,15 @@ def _by_feature(
 ) -> pl.DataFrame:
     """The model's inputs of decisions of one layout, a column for each feature."""
     return alike.select(
-        pl.col("categoricals").list.get(categorical_names.index(feature.name)).alias(feature.name)
+        _item("categoricals", categorical_names, feature.name)
         if feature.levels
-        else pl.col("inputs").list.get(names.index(feature.name)).alias(feature.name)
+        else _item("inputs", names, feature.name)
         for feature in features
     )
+
+
+def _item(column: str, names: Sequence[str], name: str) -> pl.Expr:
+    return pl.col(column).list.get(names.index(name), null_on_oob=True).alias(name)
 
 
 def _withheld(features: Sequence[Feature], rest: pl.Series, values: pl.DataFrame) -> list[str]:

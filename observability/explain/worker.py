@@ -37,7 +37,7 @@ from observability.store.read_unexplained import (
 from observability.store.schema import arrow_table
 from observability.store.watermarks import Subject, Watermark, advance, watermarks
 from observability.store.write import Writer
-from traces.errors import ModelError, WhenceError
+from traces.errors import ModelError, WhenceError, first_line
 
 LEASE = "explain"
 BATCH_ROWS = 8_192
@@ -93,9 +93,13 @@ class ExplainWorker:
         behind = self._behind()
         for subject, (mark, ends) in behind.items():
             began = time.monotonic()
-            prepared = self._prepared(subject)
-            if prepared is not None:
-                self._step(subject, prepared, mark, ends)
+            try:
+                self._step(subject, mark, ends)
+                self._retry_at.pop(subject, None)
+            except (ModelError, ImportError) as error:
+                self._retry_at[subject] = time.monotonic() + _RETRY_S
+                name = f"{subject.model_name} {subject.model_version}"
+                _log.warning("%s cannot be explained: %s", name, error)
             if self._closed.wait(_REST * (time.monotonic() - began)):
                 return True
         if not behind:
@@ -117,8 +121,12 @@ class ExplainWorker:
             self._caught_up = max([self._caught_up, *decided.values()])
         return {one: at for one, at in behind.items() if self._retry_at.get(one, 0.0) <= moment}
 
-    def _step(self, subject: Subject, prepared: Engine, mark: Watermark, ends: Watermark) -> None:
-        """Explain the next decisions of a subject, or those reviewed since, and move its watermark."""
+    def _step(self, subject: Subject, mark: Watermark, ends: Watermark) -> None:
+        """Explain the next decisions of a subject, or those reviewed since, and move its watermark.
+
+        Raises ModelError and ImportError where the model cannot be loaded or does not score.
+        """
+        prepared = _engine(self._subjects[subject])
         selection = _selection(self._subjects[subject], prepared)
         received_at = now(self._con)
         if mark.decisions < ends.decisions:
@@ -146,7 +154,12 @@ class ExplainWorker:
         part = chosen if selection is None else chosen.head(BLACK_BOX_ROWS)
         if part.is_empty():
             return None
-        rows = attributed_rows(prepared, part, layouts(self._con))
+        try:
+            rows = attributed_rows(prepared, part, layouts(self._con))
+        except Exception as error:  # a model's runtime raises many kinds, of no common base
+            raise ModelError(
+                f"a model that does not score ({first_line(error)})", "a score for each decision"
+            ) from error
         self._writer.write(
             {
                 "specs": arrow_table("specs", [asdict(prepared.spec)], received_at),
@@ -154,25 +167,6 @@ class ExplainWorker:
             }
         )
         return None if part.height == chosen.height else part["position"][-1]
-
-    def _prepared(self, subject: Subject) -> Engine | None:
-        """What explains a model; None where its files do not allow it, which is tried again later."""
-        model = self._subjects[subject]
-        reference, path = model.reference, model.reference_path
-        if reference is None or path is None:
-            return None
-        try:
-            prepared = engine(
-                model.artifact_path, model.version.digest, model.features, path, reference
-            )
-        except (ModelError, ImportError) as error:
-            self._retry_at[subject] = time.monotonic() + _RETRY_S
-            _log.warning(
-                "%s %s cannot be explained: %s", subject.model_name, subject.model_version, error
-            )
-            return None
-        self._retry_at.pop(subject, None)
-        return prepared
 
 
 def _subjects(con: duckdb.DuckDBPyConnection, writer: Writer) -> dict[Subject, RegisteredModel]:
@@ -184,6 +178,19 @@ def _subjects(con: duckdb.DuckDBPyConnection, writer: Writer) -> dict[Subject, R
         for model in registered(con, writer.store)
         if (held := model.reference) is not None
     }
+
+
+def _engine(model: RegisteredModel) -> Engine:
+    """What explains a model against its reference. Raises ModelError and ImportError."""
+    if model.reference is None or model.reference_path is None:
+        raise ModelError("a model without a reference", "one")
+    return engine(
+        model.artifact_path,
+        model.version.digest,
+        model.features,
+        model.reference_path,
+        model.reference,
+    )
 
 
 def _may_select(model: RegisteredModel) -> bool:
