@@ -119,26 +119,24 @@ def black_box(tmp_path_factory: pytest.TempPathFactory) -> Known:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(worker, "_LOOK_EVERY_S", 0.05)
     monkeypatch.setattr(worker, "_REST", 0)
 
 
-def write(store: Store, spans: Sequence[Span], device: str = "pump-07") -> None:
-    with Writer(store) as writer:
-        writer.write(batch(*copy.deepcopy(spans), device=device))  # it takes spans apart
+def write(writer: Writer, spans: Sequence[Span]) -> None:
+    writer.write(batch(*copy.deepcopy(spans)))  # it takes spans apart
 
 
-def run(store: Path, until: Callable[[], bool] | None = None) -> None:
-    """Let the worker of a process that owns the store work, until all was looked at."""
-    with Writer(store) as writer:
-        working = ExplainWorker(writer)
-        try:
-            eventually(until or (lambda: caught_up(store)))
-        finally:
-            working.close()
+def run(writer: Writer, until: Callable[[], bool] | None = None) -> None:
+    """Let a new worker work, until all was looked at."""
+    working = ExplainWorker(writer)
+    try:
+        eventually(until or (lambda: caught_up(writer.store)))
+    finally:
+        working.close()
 
 
-def caught_up(store: Path) -> bool:
+def caught_up(store: Store) -> bool:
     done = """SELECT count(*) > 0 AND min(decisions) >= (SELECT max(rowid) FROM decisions)
         FROM explain_watermarks"""
     return rows(store, done) == [(True,)]
@@ -148,14 +146,14 @@ def eventually(met: Callable[[], bool], within_s: float = 30.0) -> None:
     deadline = time.monotonic() + within_s
     while not met():
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def explained(store: Store) -> int:
     return rows(store, "SELECT count(*) FROM attributions WHERE status = 'ok'")[0][0]
 
 
-def statuses(store: Path) -> dict[str, int]:
+def statuses(store: Store) -> dict[str, int]:
     return dict(rows(store, "SELECT status, count(*) FROM attributions GROUP BY ALL"))
 
 
@@ -185,19 +183,20 @@ def test_what_is_received_is_explained_as_the_page_explains_it(store: Path, tree
 
 def test_each_is_explained_once_whatever_comes_between(store: Path, trees: Known) -> None:
     trees.register(store)
-    for start in (0, 10):
-        write(store, trees.spans(10, start=start))
-    run(store)
-    first = rows(store, "FROM attributions ORDER BY ALL")
-    assert len(first) == 20
-    with Writer(store) as writer, lake.cursor(writer.con) as con:  # rows move to other files
-        assert list(maintain.steps(writer, maintain.begin(con)))
-    assert not caught_up(store)
-    run(store)
-    write(store, trees.spans(5, start=20))
-    with Writer(store) as writer, writer.changing("explain_watermarks") as con:
-        con.execute("DELETE FROM explain_watermarks")
-    run(store)
+    with Writer(store) as writer:
+        for start in (0, 10):
+            write(writer, trees.spans(10, start=start))
+        run(writer)
+        first = rows(store, "FROM attributions ORDER BY ALL")
+        assert len(first) == 20
+        with lake.cursor(writer.con) as con:  # rows move to other files
+            assert list(maintain.steps(writer, maintain.begin(con)))
+        assert not caught_up(store)
+        run(writer)
+        write(writer, trees.spans(5, start=20))
+        with writer.changing("explain_watermarks") as con:
+            con.execute("DELETE FROM explain_watermarks")
+        run(writer)
     assert rows(store, EACH) == [(25, 25)]
     kept = rows(store, f"FROM attributions WHERE received_at <= '{first[0][-1]}' ORDER BY ALL")
     assert kept == first
@@ -207,7 +206,8 @@ def test_a_model_that_is_registered_late_explains_what_was_decided_before(
     store: Path, trees: Known, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "BATCH_ROWS", 16)  # so that there are several steps
-    write(store, trees.spans(50))
+    with Writer(store) as writer:
+        write(writer, trees.spans(50))
     with serving(store, workers=(ExplainWorker,)):
         trees.register(store, referenced=False)
         time.sleep(0.2)
@@ -223,24 +223,23 @@ def test_what_cannot_be_explained_says_why_and_is_not_tried_again(
     inputs = dict.fromkeys(_names(), 1.0)
     other = ModelVersion("guard", "1", "sha256:" + "0" * 64)
     score = Recommendation("run", 0.123, THRESHOLD)
-    write(
-        store,
-        [
-            *trees.spans(1),
-            *trees.spans(2, inputs={"heat": 1.0}),
-            *trees.spans(3, inputs=inputs | {"flow": float("nan")}, withheld=("flow", "place")),
-            *trees.spans(4, recommendation=score),
-            *trees.spans(5, model=other),
-        ],
-    )
+    spans = [
+        *trees.spans(1),
+        *trees.spans(2, inputs={"heat": 1.0}),
+        *trees.spans(3, inputs=inputs | {"flow": float("nan")}, withheld=("flow", "place")),
+        *trees.spans(4, recommendation=score),
+        *trees.spans(5, model=other),
+    ]
     expected = {
         "ok": 1,
         "the device recorded no flow, load, wear, step": 2,
         "flow withheld on the device": 3,
         "the model here is not what the device ran": 4,
     }
-    for _ in range(2):
-        run(store, lambda: sum(statuses(store).values()) == 10)
+    with Writer(store) as writer:
+        write(writer, spans)
+        for _ in range(2):
+            run(writer, lambda: sum(statuses(store).values()) == 10)
     assert statuses(store) == expected
     assert rows(store, "SELECT count(*) FROM attributions WHERE phi IS NULL") == [(5,)]
     assert not caplog.records
@@ -254,8 +253,9 @@ def test_a_damaged_artifact_is_said_and_the_other_models_are_explained(
     (store / "models" / trees.version.digest.removeprefix("sha256:") / "model.txt").write_text("x")
     second = ModelVersion("guard", "2", black_box.model.digest)
     blocked = black_box.spans(3, model=second, disposition="blocked")
-    write(store, [*trees.spans(5), *blocked])
-    run(store, lambda: explained(store) == 3)
+    with Writer(store) as writer:
+        write(writer, [*trees.spans(5), *blocked])
+        run(writer, lambda: explained(store) == 3)
     assert "guard 1 cannot be explained: " in caplog.text
 
 
@@ -267,13 +267,14 @@ def sampled(
     store = tmp_path_factory.mktemp("sampled") / "fleet"
     sent = [*black_box.spans(20, disposition="blocked"), *black_box.spans(1480, start=20)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "_LOOK_EVERY_S", 0.02)
+        patch.setattr(worker, "_LOOK_EVERY_S", 0.05)
         patch.setattr(worker, "_REST", 0)
         Writer(store).close()
         black_box.register(store)
-        write(store, sent)
-        write(store, [review_span(one) for one in sent[20:30]])
-        run(store)
+        with Writer(store) as writer:
+            write(writer, sent)
+            write(writer, [review_span(one) for one in sent[20:30]])
+            run(writer)
     yield store, sent
 
 
@@ -305,9 +306,10 @@ def test_a_review_that_comes_later_selects_its_decision(
     ids = {f"{one.trace_id.hex()}-{one.span_id.hex()}": one for one in sent}
     left_out = next(one for one in ids if one not in held)
     about = ids[left_out]
-    write(store, [review_span(about), outcome_span(about)])
     asked = "SELECT weight FROM attributions WHERE decision_id = '{}'"
-    run(store, lambda: rows(store, asked.format(left_out)) == [(1.0,)])
+    with Writer(store) as writer:
+        write(writer, [review_span(about), outcome_span(about)])
+        run(writer, lambda: rows(store, asked.format(left_out)) == [(1.0,)])
     assert rows(store, EACH) == [(len(held) + 1, len(held) + 1)]
 
 
@@ -317,20 +319,18 @@ def test_the_health_of_a_store_tells_what_is_explained_and_what_is_not(
     store, _ = sampled
     missing = ModelVersion("guard", "1", "sha256:" + "0" * 64)
     unknown = ModelVersion("ghost", "9", "sha256:" + "1" * 64)
-    write(store, [*black_box.spans(2, model=missing), *black_box.spans(1, model=unknown)])
-    write(store, black_box.spans(4, start=1500, disposition="blocked"))
-    with observability.connect(store) as con:
+    with Writer(store) as writer, observability.connect(store) as con:
+        write(writer, [*black_box.spans(2, model=missing), *black_box.spans(1, model=unknown)])
+        write(writer, black_box.spans(4, start=1500, disposition="blocked"))
         before = read_explained.explained(con)
         assert before is not None
         assert (before.total("waiting"), before.total("decisions")) == (4, 1504)
         assert before.waiting_since is not None
-        stored = con.sql("SELECT count(*) FROM attributions").fetchall()[0][0]
+        ((stored,),) = con.sql("SELECT count(*) FROM attributions").fetchall()
         assert before.total("explained") == stored
         assert before.total("on_demand") == 1500 - stored
-    run(store)
-    write(store, black_box.spans(1, start=1510, disposition="blocked", inputs={}))
-    run(store)
-    with observability.connect(store) as con:
+        write(writer, black_box.spans(1, start=1510, disposition="blocked", inputs={}))
+        run(writer)
         found = read_explained.explained(con)
     assert found is not None
     assert (found.total("explained"), found.total("waiting")) == (stored + 4, 0)
