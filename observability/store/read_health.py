@@ -16,6 +16,7 @@ from observability.store.location import Store
 from observability.store.read import Window, frame, one
 from observability.store.read_chains import Chains, chains, completed
 from observability.store.read_decisions import bucket_width
+from observability.store.read_explained import Explained, explained
 from observability.store.read_storage import Storage, storage
 
 LATE_AT_LEAST = timedelta(hours=1)
@@ -189,6 +190,7 @@ class Health:
     conflicted: int
     conflicts: pl.DataFrame
     storage: Storage
+    explained: Explained | None
     chains: Chains
 
 
@@ -211,6 +213,7 @@ def health(con: duckdb.DuckDBPyConnection, store: Store, window: Window) -> Heal
         conflicts=conflicts.drop("conflicts"),
         storage=storage(con, store),
         chains=chains(con),
+        explained=explained(con),
     )
 
 

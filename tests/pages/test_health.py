@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
 import pytest
 
 from observability.store import lake, maintain
 from observability.store.read import Window
+from observability.store.read_explained import Explained
 from observability.store.read_health import Arrived, Health, health
 from observability.store.schema import arrow_table
 from observability.store.spells import spells
 from observability.store.write import Writer
+from pages.explained_parts import sentence
 from tests.pages.test_pages import title, words
 from tests.spans import NOON, decision, decision_span, decoded, group, span
 from traces.codec import encode_decision
@@ -219,3 +223,23 @@ def test_a_folder_that_is_no_store_is_one_sentence(open_page, tmp_path: Path) ->
     app = open_page("health", tmp_path / "nowhere")
     assert not app.exception
     assert "expected a store folder" in words(app)
+
+
+def test_the_page_says_how_far_explaining_has_come(open_page, seeded) -> None:
+    said = words(open_page("health", seeded.store)).replace("**", "")
+    assert re.search(r"0 of \d+ are explained; \d+ decisions wait, the oldest received", said)
+    assert "not registered here" in said
+    assert "Last progress: not begun" in said
+
+
+def test_what_waits_is_told_apart_from_what_is_explained_on_demand() -> None:
+    row = {"decisions": 1500, "explained": 60, "on_demand": 1440, "waiting": 0, "lacks": None}
+    times = dict.fromkeys(("waiting_since", "newest_decided_at", "looked_at"), START)
+    models = pl.DataFrame({**row, **times, "waiting_since": None})
+    done = "● **60 of 1,500** are explained, the newest decided 2026-01-01 12:00:00 UTC; "
+    found = Explained(models, pl.DataFrame())
+    assert sentence(found, START) == f"{done}**1,440** are on demand; none waits."
+    behind = models.with_columns(waiting=pl.lit(7), waiting_since=pl.lit(START - EVERY))
+    assert "7 decisions** wait, the oldest received 10\u202fmin ago" in sentence(
+        Explained(behind, pl.DataFrame()), START
+    )
