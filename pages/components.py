@@ -19,7 +19,7 @@ from pages import time_range
 from pages.format import clock, day, duration, plain
 
 _ROWS_SHOWN = 18
-_FIGURE_CONFIG = {"displayModeBar": False, "displaylogo": False, "showSendToCloud": False}
+FIGURE_CONFIG = {"displayModeBar": False, "displaylogo": False, "showSendToCloud": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +97,14 @@ def concern_list(concerns: Iterable[Concern], open_: Callable[[Concern], object]
 
 def figure(drawn: go.Figure, *, alt: str, key: str) -> None:
     """A figure in the theme's colours, without a tool bar. `alt` says what it shows."""
-    st.plotly_chart(drawn, config=_FIGURE_CONFIG, alt=alt, key=key)
+    st.plotly_chart(drawn, config=FIGURE_CONFIG, alt=alt, key=key)
 
 
 def figure_over_time(drawn: go.Figure, *, alt: str, key: str) -> None:
     """A figure whose horizontal axis is time: drawing a box over it narrows the time range."""
     st.plotly_chart(
         drawn,
-        config=_FIGURE_CONFIG,
+        config=FIGURE_CONFIG,
         alt=alt,
         key=key,
         on_select=functools.partial(_narrow, key),
