@@ -204,6 +204,8 @@ def lines(sample: Drawn, whose: str) -> None:
 def table(found: Differences) -> None:
     """The differences in numbers."""
     unit = link_unit(found.of.link)
+    pushes = [abs(mean) for one in found.ranked for mean in (one.phi.mean, one.phi.others)]
+    most = max((push for push in pushes if push > 0), default=1.0)
     components.listing(
         [
             {
@@ -211,8 +213,8 @@ def table(found: Differences) -> None:
                 "Value, these": _value(one, one.value.mean),
                 "the others": _value(one, one.value.others),
                 "SD apart": size_text(one.value.standardised) or "–",
-                f"Mean phi, these ({unit})": _phi(one.phi, one.phi.mean),
-                "the others ": _phi(one.phi, one.phi.others),
+                f"Mean phi, these ({unit})": _phi(one.phi.mean, most),
+                "the others ": _phi(one.phi.others, most),
                 "SD apart ": size_text(one.phi.standardised) or "–",
             }
             for one in found.ranked[:_LISTED]
@@ -279,8 +281,11 @@ def _value(one: Difference, mean: float) -> str:
     return number(mean, one.unit, resolution=_apart(one.value))
 
 
-def _phi(beside: Beside, mean: float) -> str:
-    return signed(mean, resolution=_apart(beside))
+def _phi(mean: float, most: float) -> str:
+    """A mean phi as fine as the largest of the table: what is far less than that is nothing."""
+    if not math.isfinite(mean):
+        return "–"
+    return signed(round(mean, 2 - math.floor(math.log10(most))))
 
 
 def _apart(beside: Beside) -> float:
