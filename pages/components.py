@@ -19,7 +19,7 @@ from pages import time_range
 from pages.format import clock, day, duration, plain
 
 _ROWS_SHOWN = 18
-FIGURE_CONFIG = {"displayModeBar": False, "displaylogo": False, "showSendToCloud": False}
+_FIGURE_CONFIG = {"displayModeBar": False, "displaylogo": False, "showSendToCloud": False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,18 +97,32 @@ def concern_list(concerns: Iterable[Concern], open_: Callable[[Concern], object]
 
 def figure(drawn: go.Figure, *, alt: str, key: str) -> None:
     """A figure in the theme's colours, without a tool bar. `alt` says what it shows."""
-    st.plotly_chart(drawn, config=FIGURE_CONFIG, alt=alt, key=key)
+    st.plotly_chart(drawn, config=_FIGURE_CONFIG, alt=alt, key=key)
 
 
 def figure_over_time(drawn: go.Figure, *, alt: str, key: str) -> None:
     """A figure whose horizontal axis is time: drawing a box over it narrows the time range."""
     st.plotly_chart(
         drawn,
-        config=FIGURE_CONFIG,
+        config=_FIGURE_CONFIG,
         alt=alt,
         key=key,
         on_select=functools.partial(_narrow, key),
         selection_mode="box",
+    )
+
+
+def figure_to_press(
+    drawn: go.Figure, *, alt: str, key: str, pressed: Callable[[int], object]
+) -> None:
+    """A figure of dots: a press on one calls `pressed` with the place of its trace."""
+    st.plotly_chart(
+        drawn,
+        config=_FIGURE_CONFIG,
+        alt=alt,
+        key=key,
+        on_select=functools.partial(_press, key, pressed),
+        selection_mode="points",
     )
 
 
@@ -169,6 +183,12 @@ def _narrow(key: str) -> None:
     boxes = st.session_state[key]["selection"]["box"]
     if boxes:
         time_range.narrow(*sorted(boxes[0]["x"]))
+
+
+def _press(key: str, pressed: Callable[[int], object]) -> None:
+    points = st.session_state[key]["selection"]["points"]
+    if points:
+        pressed(points[0]["curve_number"])
 
 
 def _empty(what: str, hint: str) -> None:

@@ -13,7 +13,9 @@ from observability.store import read_explained
 from observability.store.read import Window
 from observability.store.read_decisions import Filters
 from observability.store.read_explained import Explained
-from pages.reads import FORGET, Commit, here, reading
+from pages.reads import Commit, here, reading
+
+_FORGET = "10m"
 
 
 def everything() -> tuple[Explained, ...]:
@@ -41,13 +43,13 @@ def apart(of: Explained, window: Window, selection: Filters) -> Differences:
     return _apart(here(), of, window, selection)
 
 
-@st.cache_data(ttl=FORGET, max_entries=8, show_spinner=False)
+@st.cache_data(ttl=_FORGET, max_entries=8, show_spinner=False)
 def _everything(commit: Commit) -> tuple[Explained, ...]:
     with reading(commit) as con:
         return read_explained.explained(con)
 
 
-@st.cache_data(ttl=FORGET, max_entries=8, show_spinner=False)
+@st.cache_data(ttl=_FORGET, max_entries=8, show_spinner=False)
 def _why_nothing(commit: Commit) -> str:
     with reading(commit) as con:
         models = registry.registered(con, commit.store)
@@ -61,13 +63,13 @@ def _why_nothing(commit: Commit) -> str:
     )
 
 
-@st.cache_data(ttl=FORGET, max_entries=32, show_spinner=False)
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
 def _weights(commit: Commit, of: Explained, window: Window) -> Importance | None:
     with reading(commit) as con:
         return importance(con, of, window)
 
 
-@st.cache_data(ttl=FORGET, max_entries=32, show_spinner=False)
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
 def _drawn(
     commit: Commit, of: Explained, window: Window, selection: Filters, at_most: int
 ) -> Drawn:
@@ -75,7 +77,7 @@ def _drawn(
         return sampled.drawn(con, of, window, selection, at_most)
 
 
-@st.cache_data(ttl=FORGET, max_entries=32, show_spinner=False)
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
 def _apart(commit: Commit, of: Explained, window: Window, selection: Filters) -> Differences:
     with reading(commit) as con:
         return differences(con, of, window, selection)

@@ -37,7 +37,6 @@ from pages.format import (
 TYPE, MODEL, SPEC, INPUT = "explained_type", "explained_model", "explained_spec", "explained_input"
 SELECTION = "these"
 _LISTED = 10
-_SWARM = "explained_swarm"
 FIXED = "Explains the model, not the cause. Correlated sensors share or swap credit."
 
 
@@ -123,13 +122,11 @@ def swarm(sample: Drawn) -> None:
     dots = min(len(sample.phi), MOST_DOTS // rows)
     components.section("Each decision", f"a dot is a decision, {of(dots, sample.selected)}")
     names = [sample.of.inputs[n].name for n in sample.ranked[:rows]]
-    st.plotly_chart(
+    components.figure_to_press(
         beeswarm(sample, unit),
-        config=components.FIGURE_CONFIG,
         alt=f"How far each of {rows} inputs pushed each decision, {unit}",
-        key=_SWARM,
-        on_select=lambda: _choose(names),
-        selection_mode="points",
+        key="explained_swarm",
+        pressed=lambda place: _choose(names[place]),
     )
     st.caption("Right of zero raises the output, left lowers it. Press a dot to choose its input.")
 
@@ -229,10 +226,8 @@ def table(found: Differences) -> None:
     )
 
 
-def _choose(names: Sequence[str]) -> None:
-    points = st.session_state[_SWARM]["selection"]["points"]
-    if points:
-        st.session_state[INPUT] = names[points[0]["curve_number"]]
+def _choose(name: str) -> None:
+    st.session_state[INPUT] = name
 
 
 def _narrowed(
@@ -285,7 +280,7 @@ def _phi(mean: float, most: float) -> str:
     """A mean phi as fine as the largest of the table: what is far less than that is nothing."""
     if not math.isfinite(mean):
         return "–"
-    return signed(round(mean, 2 - math.floor(math.log10(most))))
+    return signed(round(mean, 2 - math.floor(math.log10(most))) + 0.0)  # no minus before zero
 
 
 def _apart(beside: Beside) -> float:

@@ -41,7 +41,7 @@ from observability.store.read_fleet import Fleet
 from observability.store.read_health import Health
 from observability.store.read_surroundings import InputRow, Surroundings
 
-FORGET = "10m"
+_FORGET = "10m"
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,32 +155,32 @@ def _commit(store: Location) -> Commit:
     return Commit(store, lake.snapshot_id(_cursor(store)))
 
 
-@st.cache_data(ttl=FORGET, max_entries=8, show_spinner=False)
+@st.cache_data(ttl=_FORGET, max_entries=8, show_spinner=False)
 def _freshness(commit: Commit) -> Freshness:
     return read.freshness(_cursor(commit.store))
 
 
-@st.cache_data(ttl=FORGET, max_entries=32, show_spinner=False)
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
 def _fleet(commit: Commit, window: Window) -> Fleet:
     return read_fleet.fleet(_cursor(commit.store), window)
 
 
-@st.cache_data(ttl=FORGET, max_entries=32, show_spinner=False)
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
 def _matching(commit: Commit, filters: Filters) -> Matching:
     return read_decisions.matching(_cursor(commit.store), filters)
 
 
-@st.cache_data(ttl=FORGET, max_entries=8, show_spinner=False)
+@st.cache_data(ttl=_FORGET, max_entries=8, show_spinner=False)
 def _choices(commit: Commit) -> Mapping[str, tuple[str, ...]]:
     return read_decisions.choices(_cursor(commit.store))
 
 
-@st.cache_data(ttl=FORGET, max_entries=8, show_spinner=False)
+@st.cache_data(ttl=_FORGET, max_entries=8, show_spinner=False)
 def _decided_types(commit: Commit) -> tuple[DecidedType, ...]:
     return read_drift.decided_types(_cursor(commit.store))
 
 
-@st.cache_data(ttl=FORGET, max_entries=32, show_spinner=False)
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
 def _drift(
     commit: Commit, window: Window, decision_type: str, model: str | None
 ) -> tuple[drift.Drift, tuple[Moved, ...]]:
@@ -197,24 +197,24 @@ def _drift(
     return found, moved(found)
 
 
-@st.cache_data(ttl=FORGET, max_entries=32, show_spinner=False)
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
 def _reference(store: Location, model: RegisteredModel, width: timedelta) -> Baseline:
     """Frozen: no commit changes a reference."""
     return baseline.from_reference(_cursor(store), model, width)
 
 
-@st.cache_data(ttl=FORGET, max_entries=32, show_spinner=False)
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
 def _first_days(store: Location, decision_type: str, window: Window, width: timedelta) -> Baseline:
     """Frozen until forgotten: what of these days arrives late counts then."""
     return baseline.from_first_days(_cursor(store), decision_type, window, width)
 
 
-@st.cache_data(ttl=FORGET, max_entries=64, show_spinner=False)
+@st.cache_data(ttl=_FORGET, max_entries=64, show_spinner=False)
 def _device(commit: Commit, device_id: str, window: Window) -> Known | None:
     return read_device.known(_cursor(commit.store), device_id, window)
 
 
-@st.cache_data(ttl=FORGET, max_entries=64, show_spinner=False)
+@st.cache_data(ttl=_FORGET, max_entries=64, show_spinner=False)
 def _course(commit: Commit, device_id: str, decision_type: str, window: Window) -> Course | None:
     seen = _device(commit, device_id, window)
     if seen is None:
@@ -223,19 +223,19 @@ def _course(commit: Commit, device_id: str, decision_type: str, window: Window) 
         return read_device.course(con, seen, decision_type, window)
 
 
-@st.cache_data(ttl=FORGET, max_entries=64, show_spinner=False)
+@st.cache_data(ttl=_FORGET, max_entries=64, show_spinner=False)
 def _chains_of(commit: Commit, device_id: str) -> tuple[Chains, str | None]:
     with lake.reading(_cursor(commit.store)) as con:
         return read_chains.chains(con, device_id), read_chains.key_trusted_by(con, device_id)
 
 
-@st.cache_data(ttl=FORGET, max_entries=16, show_spinner=False)
+@st.cache_data(ttl=_FORGET, max_entries=16, show_spinner=False)
 def _health(commit: Commit, window: Window) -> Health:
     with lake.reading(_cursor(commit.store)) as con:
         return read_health.health(con, commit.store, window)
 
 
-@st.cache_data(ttl=FORGET, max_entries=128, show_spinner=False)
+@st.cache_data(ttl=_FORGET, max_entries=128, show_spinner=False)
 def _story(commit: Commit, decision_id: str) -> Story | None:
     with lake.reading(_cursor(commit.store)) as con:
         explained = explain(con, commit.store, decision_id)

@@ -11,8 +11,8 @@ from observability.explain.drawn import Drawn
 from observability.figures.beeswarm import value_text
 from observability.figures.heatmap import MOVED
 
-BINS = 20
-"""Groups of equal count over which the mean is drawn, where there are as many values."""
+_EDGES = (0.01, 0.025, *(place / 20 for place in range(1, 20)), 0.975, 0.99)
+"""Shares of the values at which one group of the mean ends and the next begins: finer at both ends."""
 _LINE = "#12908A"
 
 
@@ -20,7 +20,7 @@ def dependence(found: Drawn, number: int, unit: str) -> go.Figure:
     """The input with that index; `unit` is that of phi. Missing values are left out.
 
     Dots above one another have the same value: what else the model read differs. The line is the mean
-    of groups of equal count.
+    of groups of neighbours.
     """
     of = found.of.inputs[number]
     values, phi = found.values[:, number], found.phi[:, number]
@@ -69,11 +69,11 @@ def dependence(found: Drawn, number: int, unit: str) -> go.Figure:
 def group_means(
     values: np.ndarray, phi: np.ndarray, levels: tuple[str, ...] = ()
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean value and mean phi of each level, or of groups of equal count; a value is in one group."""
-    if levels or len(np.unique(values)) <= BINS:
+    """Mean value and mean phi of each level, or of groups of neighbours; a value is in one group."""
+    if levels or len(np.unique(values)) <= len(_EDGES):
         groups = np.unique(values, return_inverse=True)[1]
     else:
-        edges = np.unique(np.quantile(values, np.linspace(0, 1, BINS + 1)[1:-1]))
+        edges = np.unique(np.quantile(values, _EDGES))
         groups = np.unique(np.searchsorted(edges, values), return_inverse=True)[1]
     counts = np.bincount(groups)
     return np.bincount(groups, values) / counts, np.bincount(groups, phi) / counts

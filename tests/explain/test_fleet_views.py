@@ -226,7 +226,7 @@ def test_dependence_leaves_missing_values_out_and_draws_the_mean(con) -> None:
     recorded = ~np.isnan(found.values[:, 0])
     assert figure.data[0].x == pytest.approx(found.values[recorded, 0])
     assert figure.data[0].y == pytest.approx(found.phi[recorded, 0])
-    assert len(figure.data[1].x) == 20
+    assert len(figure.data[1].x) == 24
     levels = dependence(found, 2, "log-odds")
     assert levels.layout.xaxis.ticktext == LEVELS
     assert levels.data[1].y == pytest.approx(
