@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,8 @@ from observability.store.append import append
 from observability.store.read import Window
 from observability.store.read_explained import explained
 from observability.store.schema import arrow_table
+from pages.explanations_parts import answer
+from pages.format import instant
 from tests.pages.attributed import attribute
 from tests.pages.seed import TRAP, Seeded
 from tests.pages.test_pages import title, words
@@ -45,6 +48,19 @@ def test_the_first_line_says_what_the_model_attends_to(open_page, attributed: Pa
     said = title(app).replace("\u202f", " ")
     assert said.startswith(f"pump-wear 1.0.0 attends most to {names[first]} ({share})")
     assert len(app.get("plotly_chart")) == 4
+
+
+def test_what_gained_is_said_with_when(attributed: Path) -> None:
+    with lake.connect(attributed) as con:
+        of = explained(con)[0]
+        found = importance(con, of, Window())
+    assert found is not None
+    sums = found.sums.copy()
+    pressure = [one.name for one in of.inputs].index("pressure")
+    sums[24:, pressure] += sums[24:].sum(axis=1)
+    said = answer(of, replace(found, sums=sums), "so far").replace("\u202f", " ")
+    assert f"; since {instant(found.starts[24])} pressure gained (" in said
+    assert said.endswith("→ 50 %)")
 
 
 def test_what_the_figures_rest_on_is_said(open_page, attributed: Path) -> None:
