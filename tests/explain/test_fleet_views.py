@@ -36,9 +36,9 @@ from traces.device import RecordedClock, Recorder
 START = datetime(2024, 5, 1, tzinfo=UTC)
 MODEL = ModelVersion("fan", "1", "sha256:" + "a" * 64)
 LEVELS = ("eco", "max")
-HOURS, TURNED = 240, 150
+HOURS, TURNED = 160, 100
 SPEC, OTHER_SPEC = "sha256:" + "b" * 64, "sha256:" + "c" * 64
-LATE = Window(START + timedelta(hours=100), START + timedelta(hours=200))
+LATE = Window(START + timedelta(hours=60), START + timedelta(hours=130))
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Told:
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory: pytest.TempPathFactory) -> Told:
-    """Two fans for ten days; from hour 150 on, temperature pushes more. Some rows stand for three."""
+    """Two fans for a week; from hour 100 on, temperature pushes more. Some rows stand for three."""
     store = tmp_path_factory.mktemp("told") / "fleet"
     clock = RecordedClock(_ns(0))
     Writer(store, clock).close()
