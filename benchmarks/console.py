@@ -20,6 +20,7 @@ from pathlib import Path
 import machine
 
 import observability
+from observability.store.schema import arrow_table
 from observability.store.write import Writer
 
 _COPY = """
@@ -32,6 +33,17 @@ FROM original, (
     SELECT n, CAST(round(n * 42 * 24 / $copies) AS BIGINT) AS hours FROM range(1, $copies + 1) t(n)
 )
 ORDER BY received_at, decided_at
+"""
+
+_EXPLAIN = """
+INSERT INTO attributions BY NAME
+WITH pushes AS (
+    SELECT *, list_transform(range(len(inputs)), lambda n: random()::FLOAT - 0.5) AS phi FROM decisions
+)
+SELECT device_id, decision_id, decision_type, decided_at, $spec AS spec_id, phi, []::FLOAT[] AS se,
+    0.0 AS base, list_sum(phi) AS output, 0.0 AS residual, 0.0 AS replay_error, 1.0 AS weight,
+    'ok' AS status, received_at
+FROM pushes ORDER BY received_at, decided_at
 """
 
 
@@ -73,7 +85,25 @@ def _build(store: Path, wanted: int) -> int:
         copies = -(-wanted // count) - 1
         print(f"copying {count:,} decisions {copies} times", file=sys.stderr, flush=True)
         writer.con.execute(_COPY, {"copies": copies})
+        _explain(writer)
     return count * (copies + 1)
+
+
+def _explain(writer: Writer) -> None:
+    """An attribution of each decision, as large as a real one; what it says is chance."""
+    row = writer.con.execute(
+        "SELECT any_value(model_digest), any_value(names), min(decided_at)"
+        " FROM decisions JOIN layouts USING (layout_id)"
+    ).fetchone()
+    digest, names, since = row or ("", [], None)
+    spec = {
+        "spec_id": "sha256:" + "0" * 64, "model_digest": digest, "artifact": "lightgbm-text",
+        "output": "margin", "link": "logit", "algorithm": "chance", "library": "", "features": names,
+        "reference_id": "sha256:" + "1" * 64, "background_rows": 1000, "background_seed": 0,
+        "background_from": since, "background_to": since,
+    }  # fmt: skip
+    writer.write({"specs": arrow_table("specs", [spec])})
+    writer.con.execute(_EXPLAIN, {"spec": spec["spec_id"]})
 
 
 def _script_ms(store: Path, rounds: int) -> dict[str, float]:
@@ -90,6 +120,9 @@ def _script_ms(store: Path, rounds: int) -> dict[str, float]:
         "decision": [{"id": row[0]} for row in ids],
         "device": [{"id": f"engine-{n + 1:03}", "range": "7d"} for n in range(rounds)],
         "drift": [{"range": str(n)} for n in ("24h", "7d", "30d", "all")],
+        "explanations": [
+            {"range": "all", "these_device": f"engine-{n + 1:03}"} for n in range(rounds)
+        ],
         "health": [{"range": str(n)} for n in ("24h", "7d", "30d", "all")],
     }
     figures = {}

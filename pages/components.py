@@ -112,6 +112,20 @@ def figure_over_time(drawn: go.Figure, *, alt: str, key: str) -> None:
     )
 
 
+def figure_to_press(
+    drawn: go.Figure, *, alt: str, key: str, pressed: Callable[[int], object]
+) -> None:
+    """A figure of dots: a press on one calls `pressed` with the place of its trace."""
+    st.plotly_chart(
+        drawn,
+        config=_FIGURE_CONFIG,
+        alt=alt,
+        key=key,
+        on_select=functools.partial(_press, key, pressed),
+        selection_mode="points",
+    )
+
+
 def facts(rows: Mapping[str, str], *, alt: str) -> None:
     """Names and values; the values are Markdown."""
     st.table(dict(rows), border="horizontal", alt=alt)
@@ -169,6 +183,12 @@ def _narrow(key: str) -> None:
     boxes = st.session_state[key]["selection"]["box"]
     if boxes:
         time_range.narrow(*sorted(boxes[0]["x"]))
+
+
+def _press(key: str, pressed: Callable[[int], object]) -> None:
+    points = st.session_state[key]["selection"]["points"]
+    if points:
+        pressed(points[0]["curve_number"])
 
 
 def _empty(what: str, hint: str) -> None:

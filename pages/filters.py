@@ -8,6 +8,7 @@ import streamlit as st
 
 from observability.store.read import Window
 from observability.store.read_decisions import Filters
+from pages import time_range
 
 _LABELS = {
     "type": "Type",
@@ -28,6 +29,23 @@ def control(choices: Mapping[str, tuple[str, ...]], window: Window) -> Filters:
         outcome = _pick("outcome", "Outcome", (KNOWN, NOT_YET))
     known = None if outcome not in (KNOWN, NOT_YET) else outcome == KNOWN
     return Filters(window=window, outcome=known, **asked)
+
+
+def selection(choices: Mapping[str, tuple[str, ...]], prefix: str) -> Filters:
+    """Draw the filters that set some decisions of one type and model apart, their own time included.
+
+    The parameters have `prefix` before their names, so that no other page's filter is meant.
+    """
+    with st.grid(7, min_column_width=140, gap="xsmall"):
+        asked = {
+            name: _pick(f"{prefix}_{name}", _LABELS[name], choices[name])
+            for name in ("device", "disposition", "gate", "action")
+        }
+        outcome = _pick(f"{prefix}_outcome", "Outcome", (KNOWN, NOT_YET))
+        start = time_range.typed(f"{prefix}_from", "From, UTC")
+        end = time_range.typed(f"{prefix}_to", "To, UTC")
+    known = None if outcome not in (KNOWN, NOT_YET) else outcome == KNOWN
+    return Filters(window=Window(start, end), outcome=known, **asked)
 
 
 def _pick(name: str, label: str, options: tuple[str, ...]) -> str | None:

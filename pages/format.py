@@ -39,6 +39,8 @@ def code(text: str) -> str:
 def number(value: float, unit: str = "", *, resolution: float = 0.0) -> str:
     r"""Three significant figures and the unit; more where a difference of `resolution` must show.
 
+    The unit 1 (UCUM) is that of a pure number, and not written.
+
     >>> number(92.3456, "°C"), number(1234.5), number(0.5), number(642.58, resolution=1.3)
     ('92.3\u202f°C', '1,234', '0.5', '642.6')
     """
@@ -220,4 +222,4 @@ def _decimals(value: float) -> int:
 
 
 def _with_unit(text: str, unit: str) -> str:
-    return f"{text}{NARROW_SPACE}{unit}" if unit else text
+    return text if unit in ("", "1") else f"{text}{NARROW_SPACE}{unit}"

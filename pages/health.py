@@ -9,7 +9,7 @@ import streamlit as st
 from observability.figures.arrivals import arrivals
 from observability.store.read import Freshness
 from observability.store.read_health import Health
-from pages import chain_parts, components, explained_parts, reads, routes, tables, time_range
+from pages import chain_parts, components, progress_parts, reads, routes, tables, time_range
 from pages import health_parts as parts
 from pages.format import duration
 from pages.marks import THEMED
@@ -28,7 +28,7 @@ def main() -> None:
         components.tiles(parts.tiles(found))
         _arrivals(found)
         chain_parts.chains(found.chains)
-        explained_parts.explained(found.explained, freshness.now(datetime.now(UTC)))
+        progress_parts.progress(found.explained, freshness.now(datetime.now(UTC)))
         late, refused = st.columns([4, 3], gap="medium")
         with late:
             device = _late(found)

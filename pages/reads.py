@@ -5,6 +5,7 @@ A cached result is keyed by the commit it was read at, so it is never stale, onl
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -70,6 +71,16 @@ class Story:
         """The unit of what each input pushed; None where that is not to be shown."""
         parts = self.explanation.attributions
         return parts.spec.link if parts is not None and parts.adds_up else None
+
+
+def here() -> Commit:
+    """The newest commit of the store that is shown. Raises StoreError where there is none."""
+    return _commit(location_here())
+
+
+def reading(commit: Commit) -> contextlib.AbstractContextManager[duckdb.DuckDBPyConnection]:
+    """Several queries on one and the same commit."""
+    return lake.reading(_cursor(commit.store))
 
 
 def current() -> Freshness:

@@ -19,6 +19,7 @@ DECISION = _HERE / "decision.py"
 DEVICE = _HERE / "device.py"
 HEALTH = _HERE / "health.py"
 DRIFT = _HERE / "drift.py"
+EXPLANATIONS = _HERE / "explanations.py"
 
 
 def go(page: Path, **parameters: str) -> NoReturn:

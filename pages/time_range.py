@@ -66,6 +66,12 @@ def chosen(freshness: Freshness) -> Window:
     return Window()
 
 
+def typed(key: str, label: str) -> datetime | None:
+    """Draw a field of its own for one instant; None where it is empty or none."""
+    st.text_input(label, key=key, bind="query-params", placeholder="2024-05-01T14:00Z")
+    return _typed(key)
+
+
 def words(freshness: Freshness) -> str:
     """The range as the end of a sentence."""
     picked = _picked(freshness)

@@ -147,7 +147,7 @@ class Matching:
 def matching(con: duckdb.DuckDBPyConnection, filters: Filters) -> Matching:
     """The decisions that match."""
     asked = filters.parameters()
-    chosen = _chosen(asked)
+    chosen = _chosen(filters)
     summary = one(con, chosen + _SUMMARY, asked)
     width = bucket_width(summary["first_at"], summary["last_at"])
     over_time = frame(con, chosen + _OVER_TIME, {**asked, "width_s": width.total_seconds()})
@@ -170,6 +170,11 @@ def choices(con: duckdb.DuckDBPyConnection) -> Mapping[str, tuple[str, ...]]:
     return {name: tuple(rows.filter(pl.col("filter") == name)["choice"]) for name in names}
 
 
+def condition(filters: Filters) -> str:
+    """What filters ask of a row of `decisions`, in terms of their parameters."""
+    return " AND ".join(["true", *(_ASKED[name] for name in filters.parameters())])
+
+
 def bucket_width(first: datetime | None, last: datetime | None, *, at_most: int = 80) -> timedelta:
     """The narrowest usual bucket that needs no more than `at_most` bars.
 
@@ -182,10 +187,9 @@ def bucket_width(first: datetime | None, last: datetime | None, *, at_most: int 
     return next((width for width in _BUCKETS if (last - first) / width <= at_most), _BUCKETS[-1])
 
 
-def _chosen(asked: Mapping[str, Any]) -> str:
+def _chosen(filters: Filters) -> str:
     """The rows that a query is about, as its first common table."""
-    conditions = " AND ".join(["true", *(_ASKED[name] for name in asked)])
-    return "".join(("WITH chosen AS (FROM decisions WHERE ", conditions, ")"))
+    return "".join(("WITH chosen AS (FROM decisions WHERE ", condition(filters), ")"))
 
 
 def _binding_name(chain: list[dict[str, Any]] | None) -> str | None:

@@ -139,8 +139,7 @@ def of_decisions(
     window: Window,
 ) -> Rows:
     """The rows of the store's decisions. An input that a layout lacks is missing in its rows."""
-    layouts = frame(con, _LAYOUTS, {"type": decision_type})
-    found = [_place(layouts, one_input) for one_input in inputs]
+    found, ids = recorded_at(con, decision_type, inputs)
     where = ["decision_type = $type"]
     where += ["decided_at >= $start"] if window.start else []
     where += ["decided_at < $end"] if window.end else []
@@ -149,9 +148,20 @@ def of_decisions(
         "SELECT device_id, decided_at, model_name || ' ' || model_version AS model"
         f"{_numbered(found, inputs)} FROM decisions WHERE {' AND '.join(where)}"
     )
+    return Rows(query, {"type": decision_type, **given, **ids, **_asked(inputs)}, tuple(inputs))
+
+
+def recorded_at(
+    con: duckdb.DuckDBPyConnection, decision_type: str, inputs: Sequence[Input]
+) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """Where each input lies in a decision, as an expression over `decisions`, and its parameters.
+
+    A number is a DOUBLE, a level its text; NULL where the decision's layout lacks the input.
+    """
+    layouts = frame(con, _LAYOUTS, {"type": decision_type})
+    found = tuple(_place(layouts, one_input) for one_input in inputs)
     ids = {f"layout{n}": id_ for n, id_ in enumerate(layouts["layout_id"])} if inputs else {}
-    used = {name: id_ for name, id_ in ids.items() if any(f"${name} " in x for x in found)}
-    return Rows(query, {"type": decision_type, **given, **used, **_asked(inputs)}, tuple(inputs))
+    return found, {name: id_ for name, id_ in ids.items() if any(f"${name} " in x for x in found)}
 
 
 def of_reference(path: Path, inputs: Sequence[Input], *, devices: bool, times: bool) -> Rows:

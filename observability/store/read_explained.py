@@ -1,127 +1,120 @@
-"""How far explaining has come: what is explained, what waits, and what cannot be explained and why."""
+"""What of a store is explained: which attributions may be shown together, and how they are found."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any, Literal
 
 import duckdb
-import polars as pl
 
-from observability.store.lake import schema_version
-from observability.store.read import frame
+from observability.store.read import Window, frame
+from observability.store.read_drift import Input
 
-_SINCE_VERSION = 4
-
-_MODELS = """
-WITH referenced AS (
-    SELECT name, version, digest, arg_max(reference_id, received_at) AS reference_id
-    FROM model_references
-    GROUP BY ALL
-), known AS (
-    SELECT m.name AS model_name, m.version AS model_version, m.digest AS model_digest,
-        r.reference_id, coalesce(w.decisions, -1) AS upto, w.received_at AS looked_at
-    FROM models AS m
-        LEFT JOIN referenced AS r USING (name, version, digest)
-        LEFT JOIN explain_watermarks AS w ON w.model_name = m.name AND w.model_version = m.version
-            AND w.model_digest = m.digest AND w.reference_id = r.reference_id
-), decided AS (
-    SELECT d.model_name, d.model_version, d.model_digest, count(*) AS decisions,
-        count(*) FILTER (d.rowid > upto) AS beyond,
-        min(d.received_at) FILTER (d.rowid > upto) AS beyond_since
-    FROM decisions AS d LEFT JOIN known USING (model_name, model_version, model_digest)
-    GROUP BY ALL
-), attributed AS (
-    SELECT model_digest, reference_id, CAST(sum(decisions) AS BIGINT) AS attributed,
-        coalesce(CAST(sum(decisions) FILTER (status = 'ok') AS BIGINT), 0) AS explained,
-        max(newest_at) AS newest_decided_at
-    FROM (
-        SELECT spec_id, status, count(*) AS decisions, max(decided_at) AS newest_at
-        FROM attributions
-        GROUP BY ALL
-    ) JOIN specs USING (spec_id)
-    GROUP BY ALL
-), counted AS (
-    SELECT coalesce(d.model_name, k.model_name) AS model_name,
-        coalesce(d.model_version, k.model_version) AS model_version,
-        coalesce(d.model_digest, k.model_digest) AS model_digest,
-        k.model_name IS NOT NULL AS registered, k.reference_id, looked_at,
-        coalesce(d.decisions, 0) AS decisions, coalesce(attributed, 0) AS attributed,
-        coalesce(explained, 0) AS explained, newest_decided_at, beyond_since,
-        least(coalesce(beyond, 0), greatest(0, coalesce(d.decisions, 0) - coalesce(attributed, 0)))
-            AS beyond
-    FROM decided AS d
-        FULL JOIN known AS k USING (model_name, model_version, model_digest)
-        LEFT JOIN attributed AS a ON a.model_digest = k.model_digest AND a.reference_id = k.reference_id
-)
-SELECT model_name || ' ' || model_version AS model, model_digest AS digest, decisions, explained,
-    attributed - explained AS unexplainable,
-    CASE WHEN reference_id IS NULL THEN 0 ELSE beyond END AS waiting,
-    CASE WHEN reference_id IS NOT NULL AND beyond > 0 THEN beyond_since END AS waiting_since,
-    CASE WHEN reference_id IS NULL THEN 0
-        ELSE greatest(0, decisions - attributed - beyond) END AS on_demand,
-    newest_decided_at, looked_at,
-    CASE WHEN reference_id IS NOT NULL THEN NULL
-        WHEN registered THEN 'no reference is registered'
-        WHEN (model_name, model_version) IN (SELECT (name, version) FROM models)
-            THEN 'another digest is registered'
-        ELSE 'not registered here' END AS lacks
-FROM counted
-ORDER BY decisions DESC, model, digest
+# Specs and models are read whole and joined here: they are tiny.
+_EXPLAINED = """
+SELECT decision_type, spec_id, count(*) AS attributions, max(decided_at) AS last_at
+FROM attributions GROUP BY ALL ORDER BY last_at DESC, attributions DESC, decision_type, spec_id
 """
-"""A row may have been moved since it was looked at; but what has attributions does not wait."""
-
-_REASONS = """
-SELECT model, status AS reason, CAST(sum(decisions) AS BIGINT) AS decisions
-FROM (
-    SELECT spec_id, status, count(*) AS decisions FROM attributions WHERE status <> 'ok' GROUP BY ALL
-) JOIN specs USING (spec_id) JOIN (
-    SELECT DISTINCT name || ' ' || version AS model, digest AS model_digest FROM models
-) USING (model_digest)
-GROUP BY ALL
-ORDER BY decisions DESC, model, reason
+_SPECS = """
+SELECT spec_id, model_digest, output, link, algorithm, features AS names, reference_id,
+    background_rows, background_from, background_to
+FROM specs
 """
+_MODELS = "SELECT name, version, digest, features, threshold FROM models ORDER BY received_at"
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """How many decisions of which model are explained; times UTC.
+    """What attributions may be shown together: those of one decision type, model and spec.
 
-    `models`: model, digest, decisions, explained, unexplainable, waiting, waiting_since (received), on_demand
-    (of a black box, not selected), newest_decided_at (of the explained), looked_at, lacks (why nothing
-    of it can be explained; NULL: it can).
-    `reasons`: model, reason, decisions; why single decisions could not be explained.
+    `models` are the registered versions with that digest; `inputs` follow phi; `threshold` is in the
+    unit of the score. The reference's `background_rows` are of `background_from` to `background_to`,
+    UTC. `last_at` is when the newest explained decision was made.
     """
 
-    models: pl.DataFrame
-    reasons: pl.DataFrame
-
-    def total(self, column: str) -> int:
-        """Over the models of which decisions can be explained."""
-        return int(self.models.filter(pl.col("lacks").is_null())[column].sum())
-
-    @property
-    def waiting_since(self) -> datetime | None:
-        """When the oldest that waits was received; None where nothing waits."""
-        return self._of(self.models["waiting_since"].min())
-
-    @property
-    def newest_decided_at(self) -> datetime | None:
-        """When the newest decision that is explained was made."""
-        return self._of(self.models["newest_decided_at"].max())
-
-    @property
-    def looked_at(self) -> datetime | None:
-        """When the worker last came further."""
-        return self._of(self.models["looked_at"].max())
-
-    @staticmethod
-    def _of(value: object) -> datetime | None:
-        return value if isinstance(value, datetime) else None
+    decision_type: str
+    models: tuple[str, ...]
+    model_digest: str
+    spec_id: str
+    output: str
+    link: str
+    algorithm: str
+    inputs: tuple[Input, ...]
+    threshold: float | None
+    reference_id: str
+    background_rows: int
+    background_from: datetime | None
+    background_to: datetime | None
+    attributions: int
+    last_at: datetime
 
 
-def explained(con: duckdb.DuckDBPyConnection) -> Explained | None:
-    """How far explaining has come; None in a store of an earlier version, not yet written again."""
-    if schema_version(con) < _SINCE_VERSION:
-        return None
-    return Explained(frame(con, _MODELS), frame(con, _REASONS))
+def explained(con: duckdb.DuckDBPyConnection) -> tuple[Explained, ...]:
+    """What of a store is explained, the newest decisions first."""
+    groups = frame(con, _EXPLAINED).to_dicts()
+    if not groups:
+        return ()
+    specs = {row["spec_id"]: row for row in frame(con, _SPECS).to_dicts()}
+    models = frame(con, _MODELS).to_dicts()
+    return tuple(
+        _explained(row, specs[row["spec_id"]], models) for row in groups if row["spec_id"] in specs
+    )
+
+
+def columns(of: Explained) -> tuple[tuple[int, str | None], ...]:
+    """What is compared of the inputs: the index of each number, and of a categorical each level."""
+    return tuple(
+        (number, level)
+        for number, found in enumerate(of.inputs)
+        for level in (found.levels or (None,))
+    )
+
+
+def of_spec(window: Window) -> str:
+    """What makes a row of `attributions` one of them."""
+    return _within("decision_type = $type AND spec_id = $spec", window)
+
+
+def of_model(window: Window) -> str:
+    """What makes a row of `decisions` one of the model's, explained or not."""
+    return _within("decision_type = $type AND model_digest = $digest", window)
+
+
+def asked(of: Explained, window: Window, *names: Literal["spec", "digest"]) -> dict[str, Any]:
+    """The parameters of these conditions: `spec` of the first, `digest` of the second."""
+    every = {"type": of.decision_type, "since": window.start, "until": window.end}
+    ids = {"spec": of.spec_id, "digest": of.model_digest}
+    given = {name: value for name, value in every.items() if value is not None}
+    return given | {name: ids[name] for name in names}
+
+
+def _explained(
+    group: Mapping[str, Any], spec: Mapping[str, Any], models: list[dict[str, Any]]
+) -> Explained:
+    registered = [model for model in models if model["digest"] == spec["model_digest"]]
+    known = {f["name"]: f for model in registered for f in model["features"]}
+    inputs = tuple(
+        Input(name, known[name]["unit"] or "", tuple(known[name]["levels"] or ()))
+        if name in known
+        else Input(name)
+        for name in spec["names"]
+    )
+    kept = {key: value for key, value in spec.items() if key not in ("names", "spec_id")}
+    for name in ("background_from", "background_to"):
+        kept[name] = kept[name] and kept[name].astimezone(UTC)
+    return Explained(
+        **{**group, "last_at": group["last_at"].astimezone(UTC)},
+        **kept,
+        models=tuple(f"{model['name']} {model['version']}" for model in registered),
+        inputs=inputs,
+        threshold=registered[-1]["threshold"] if registered else None,
+    )
+
+
+def _within(rows: str, window: Window) -> str:
+    """Only the bounds that there are: they leave out files whose decisions lie elsewhere."""
+    start = " AND decided_at >= $since" if window.start else ""
+    end = " AND decided_at < $until" if window.end else ""
+    return f"{rows}{start}{end}"

@@ -16,7 +16,7 @@ from observability.store.location import Store
 from observability.store.read import Window, frame, one
 from observability.store.read_chains import Chains, chains, completed
 from observability.store.read_decisions import bucket_width
-from observability.store.read_explained import Explained, explained
+from observability.store.read_progress import Progress, progress
 from observability.store.read_storage import Storage, storage
 
 LATE_AT_LEAST = timedelta(hours=1)
@@ -190,7 +190,7 @@ class Health:
     conflicted: int
     conflicts: pl.DataFrame
     storage: Storage
-    explained: Explained | None
+    explained: Progress | None
     chains: Chains
 
 
@@ -213,7 +213,7 @@ def health(con: duckdb.DuckDBPyConnection, store: Store, window: Window) -> Heal
         conflicts=conflicts.drop("conflicts"),
         storage=storage(con, store),
         chains=chains(con),
-        explained=explained(con),
+        explained=progress(con),
     )
 
 

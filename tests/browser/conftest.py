@@ -17,6 +17,7 @@ from urllib.request import urlopen
 
 import pytest
 
+from tests.pages.attributed import attribute
 from tests.pages.seed import Seeded, seed
 
 ROOT = Path(__file__).parents[2]
@@ -140,7 +141,9 @@ def chromium() -> Iterator[object]:
 
 @pytest.fixture(scope="session")
 def fleet(chromium, tmp_path_factory: pytest.TempPathFactory) -> Seeded:
-    return seed(tmp_path_factory.mktemp("seeded") / "fleet", tmp_path_factory.mktemp("work"))
+    seeded = seed(tmp_path_factory.mktemp("seeded") / "fleet", tmp_path_factory.mktemp("work"))
+    attribute(seeded.store)
+    return seeded
 
 
 @pytest.fixture(scope="session")

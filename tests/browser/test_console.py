@@ -103,6 +103,20 @@ def test_dark_is_dark_and_as_readable(visit, fleet) -> None:
     reader.check()
 
 
+def test_a_press_on_a_dot_chooses_the_input_that_explanations_show(visit) -> None:
+    reader = visit(dark=True)
+    reader.open("/explanations?these_disposition=blocked")
+    assert reader.heading().startswith("pump-wear 1.0.0 attends most to")
+    reader.sees(".js-plotly-plot", 5)
+    last = reader.page.locator(".js-plotly-plot").nth(1).locator(".scatterlayer .trace").last
+    dot = last.locator("path.point").first.bounding_box()
+    reader.page.mouse.click(dot["x"] + dot["width"] / 2, dot["y"] + dot["height"] / 2)
+    reader.page.wait_for_url("**explained_input=**")
+    reader.settled()
+    assert parameters(reader.page.url)["explained_input"] == ["pressure"]
+    reader.check()
+
+
 def test_k_and_j_walk_through_a_devices_decisions(visit, fleet) -> None:
     reader = visit()
     reader.open(f"/decision?id={fleet.stopped}")

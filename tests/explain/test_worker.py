@@ -25,7 +25,7 @@ from observability.models.artifact import model_of
 from observability.models.features import Feature
 from observability.models.model import Model
 from observability.models.registry import add
-from observability.store import lake, maintain, read_explained
+from observability.store import lake, maintain, read_progress
 from observability.store.location import Store
 from observability.store.write import Writer
 from tests.spans import (
@@ -322,7 +322,7 @@ def test_the_health_of_a_store_tells_what_is_explained_and_what_is_not(
     with Writer(store) as writer, observability.connect(store) as con:
         write(writer, [*black_box.spans(2, model=missing), *black_box.spans(1, model=unknown)])
         write(writer, black_box.spans(4, start=1500, disposition="blocked"))
-        before = read_explained.explained(con)
+        before = read_progress.progress(con)
         assert before is not None
         assert (before.total("waiting"), before.total("decisions")) == (4, 1504)
         assert before.waiting_since is not None
@@ -331,7 +331,7 @@ def test_the_health_of_a_store_tells_what_is_explained_and_what_is_not(
         assert before.total("on_demand") == 1500 - stored
         write(writer, black_box.spans(1, start=1510, disposition="blocked", inputs={}))
         run(writer)
-        found = read_explained.explained(con)
+        found = read_progress.progress(con)
     assert found is not None
     assert (found.total("explained"), found.total("waiting")) == (stored + 4, 0)
     assert found.total("on_demand") == 1500 - stored

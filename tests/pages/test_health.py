@@ -12,12 +12,12 @@ import pytest
 
 from observability.store import lake, maintain
 from observability.store.read import Window
-from observability.store.read_explained import Explained
 from observability.store.read_health import Arrived, Health, health
+from observability.store.read_progress import Progress
 from observability.store.schema import arrow_table
 from observability.store.spells import spells
 from observability.store.write import Writer
-from pages.explained_parts import sentence
+from pages.progress_parts import sentence
 from tests.pages.test_pages import title, words
 from tests.spans import NOON, decision, decision_span, decoded, group, span
 from traces.codec import encode_decision
@@ -237,9 +237,9 @@ def test_what_waits_is_told_apart_from_what_is_explained_on_demand() -> None:
     times = dict.fromkeys(("waiting_since", "newest_decided_at", "looked_at"), START)
     models = pl.DataFrame({**row, **times, "waiting_since": None})
     done = "● **60 of 1,500** are explained, the newest decided 2026-01-01 12:00:00 UTC; "
-    found = Explained(models, pl.DataFrame())
+    found = Progress(models, pl.DataFrame())
     assert sentence(found, START) == f"{done}**1,440** are on demand; none waits."
     behind = models.with_columns(waiting=pl.lit(7), waiting_since=pl.lit(START - EVERY))
     assert "7 decisions** wait, the oldest received 10\u202fmin ago" in sentence(
-        Explained(behind, pl.DataFrame()), START
+        Progress(behind, pl.DataFrame()), START
     )

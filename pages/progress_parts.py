@@ -8,7 +8,7 @@ from typing import Any
 
 import streamlit as st
 
-from observability.store.read_explained import Explained
+from observability.store.read_progress import Progress
 from pages import components
 from pages.format import NOT_RECORDED, ago, count, instant, many, of, plain, share, short_digest
 
@@ -18,7 +18,7 @@ _ON_DEMAND = (
 )
 
 
-def explained(found: Explained | None, now: datetime) -> None:
+def progress(found: Progress | None, now: datetime) -> None:
     """What is explained of what could be; then each model that decided."""
     components.section("Explained", "as of now: decisions of the models registered here")
     if found is None:
@@ -43,7 +43,7 @@ def explained(found: Explained | None, now: datetime) -> None:
         )
 
 
-def sentence(found: Explained, now: datetime) -> str:
+def sentence(found: Progress, now: datetime) -> str:
     """How many are explained, up to when, and how far behind that is, as Markdown."""
     decisions, waiting = found.total("decisions"), found.total("waiting")
     if not decisions:
