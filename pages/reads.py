@@ -72,6 +72,16 @@ class Story:
         return parts.spec.link if parts is not None and parts.adds_up else None
 
 
+def newest() -> Commit:
+    """The newest commit of the store that is shown. Raises StoreError where there is no store."""
+    return _commit(location_here())
+
+
+def cursor(commit: Commit) -> duckdb.DuckDBPyConnection:
+    """A connection of its own to a commit's store, for what other files cache."""
+    return _cursor(commit.store)
+
+
 def current() -> Freshness:
     """How current the store is. Raises StoreError where there is no store."""
     return _freshness(_commit(location_here()))

@@ -19,6 +19,8 @@ DECISION = _HERE / "decision.py"
 DEVICE = _HERE / "device.py"
 HEALTH = _HERE / "health.py"
 DRIFT = _HERE / "drift.py"
+GATES = _HERE / "gates.py"
+PERFORMANCE = _HERE / "performance.py"
 
 
 def go(page: Path, **parameters: str) -> NoReturn:

@@ -79,10 +79,13 @@ def recall_bounds(
     return (found / least if least else 0.0, (found + unknown_found) / most if most else 1.0)
 
 
-def mean(total: float, total_of_squares: float, n: int, bounds: tuple[float, float]) -> Estimate:
-    """A mean with its normal 95 % interval, never below 0."""
-    if not n:
-        return Estimate(math.nan, math.nan, math.nan, 0, *bounds, "no case is known")
+def mean(
+    total: float, total_of_squares: float, n: int, bounds: tuple[float, float], reason: str = ""
+) -> Estimate:
+    """A mean with its normal 95 % interval, never below 0. A `reason` withholds it, not the bounds."""
+    reason = reason or ("" if n else "no case is known")
+    if reason:
+        return Estimate(math.nan, math.nan, math.nan, n, *bounds, reason)
     value = total / n
     half = Z_95 * math.sqrt(max(0.0, total_of_squares / n - value**2) / n)
     return Estimate(value, max(0.0, value - half), value + half, n, *bounds)

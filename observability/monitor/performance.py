@@ -203,7 +203,7 @@ def _slice(row: Mapping[str, Any]) -> Slice:
             row["needed_acts"], row["needed_acts"] + row["missed"], recalled, few or seldom
         ),
         brier=estimates.mean(
-            row["squared_error_sum"], row["fourth_power_sum"], row["scored"], brier_bounds
+            row["squared_error_sum"], row["fourth_power_sum"], row["scored"], brier_bounds, few
         ),
     )
 

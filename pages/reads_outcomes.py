@@ -1,0 +1,68 @@
+"""What the pages read of outcomes, cached as in reads.py: gates, people, backtests and performance."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import streamlit as st
+
+from observability.monitor import backtest, performance, scorecard
+from observability.monitor.backtest import Backtest, Change
+from observability.monitor.performance import Performance
+from observability.monitor.scorecard import Scorecard
+from observability.store import lake, read_gates
+from observability.store.read import Window
+from observability.store.read_drift import DecidedType
+from observability.store.read_gates import Rule
+from pages import reads
+from pages.reads import Commit
+
+_FORGET = "10m"
+_WIDTHS = ((timedelta(days=14), timedelta(days=1)), (timedelta(days=182), timedelta(days=7)))
+"""Up to how long a time is shown in stretches of which width; a longer one in four weeks each."""
+
+
+def scorecard_over(window: Window) -> Scorecard:
+    """What each gate and each person did for and against the fleet."""
+    return _scorecard(reads.newest(), window)
+
+
+def rules_over(window: Window) -> tuple[Rule, ...]:
+    """The rule gates as they were last recorded."""
+    return _rules(reads.newest(), window)
+
+
+def backtest_over(window: Window, decision_type: str, change: Change) -> Backtest:
+    """What a change of a gate would have done. Raises WrongUse."""
+    return _backtest(reads.newest(), window, decision_type, change)
+
+
+def performance_over(window: Window, decided: DecidedType) -> Performance:
+    """How right a type's proposals were."""
+    span = decided.within(window)
+    width = next((width for longest, width in _WIDTHS if span <= longest), timedelta(days=28))
+    return _performance(reads.newest(), window, decided.decision_type, width)
+
+
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
+def _scorecard(commit: Commit, window: Window) -> Scorecard:
+    with lake.reading(reads.cursor(commit)) as con:
+        return scorecard.scorecard(con, window)
+
+
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
+def _rules(commit: Commit, window: Window) -> tuple[Rule, ...]:
+    return read_gates.rules(reads.cursor(commit), window)
+
+
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
+def _backtest(commit: Commit, window: Window, decision_type: str, change: Change) -> Backtest:
+    return backtest.backtest(reads.cursor(commit), decision_type, change, window)
+
+
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
+def _performance(
+    commit: Commit, window: Window, decision_type: str, width: timedelta
+) -> Performance:
+    with lake.reading(reads.cursor(commit)) as con:
+        return performance.performance(con, decision_type, window, width)
