@@ -113,7 +113,7 @@ def change_control(rules: Sequence[Rule]) -> Change:
             "Gate", names, index=None, key=GATE, bind="query-params", placeholder=names[0]
         )
         rule = next(rule for rule in rules if rule.gate == (chosen or names[0]))
-        slides = rule.adjustable and rule.operator in _ORDERED and rule.low < rule.high
+        slides = rule.adjustable and rule.operator in _ORDERED and 0 < _range_of(rule) < math.inf
         if not slides:
             st.caption("It has no limit to slide, so it is left out.")
             return Change(rule.gate)
@@ -155,19 +155,25 @@ def backtest(found: Backtest) -> None:
     st.caption(plain(" ".join(lines)))
 
 
+def _range_of(rule: Rule) -> float:
+    """How far apart the values lie between which its limit can slide; NaN where none was observed."""
+    return max(rule.high, rule.limit) - min(rule.low, rule.limit)
+
+
 def _limit_control(rule: Rule) -> float:
     low, high = min(rule.low, rule.limit), max(rule.high, rule.limit)
-    step = 10.0 ** math.floor(math.log10((high - low) / _STEPS))
+    step = 10.0 ** math.floor(math.log10(_range_of(rule) / _STEPS))
     decimals = max(0, -round(math.log10(step)))
     return st.slider(
-        f"Limit: passes while {rule.input} {rule.operator} …",
-        min_value=math.floor(low / step) * step,
-        max_value=math.ceil(high / step) * step,
+        f"Limit: passes while {plain(rule.input)} {plain(rule.operator)} …",
+        min_value=min(low, math.floor(low / step) * step),
+        max_value=max(high, math.ceil(high / step) * step),
         value=float(rule.limit),
         step=step,
         format=f"%.{decimals}f",
         key=f"gates_limit_{rule.decision_type}_{rule.gate}",
-        help=f"Last recorded limit: {number(rule.limit)}",
+        help=f"Last recorded limit: {number(rule.limit)}; "
+        f"values seen: {number(rule.low)} to {number(rule.high)}.",
     )
 
 

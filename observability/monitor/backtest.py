@@ -259,14 +259,19 @@ def _check(rows: pl.DataFrame, decision_type: str, change: Change) -> None:
     if not own:
         said = f"one of {', '.join(sorted(names))}" if names else "a type whose gates were recorded"
         raise WrongUse(f"no gate {change.gate!r} of {decision_type}", said)
-    rules = {(row["operator"], row["input"].removeprefix("tripped(").rstrip(")")) for row in own}
     fixed = any(row["kind"] != "rule" or " in [" in row["input"] for row in own)
-    if change.limit is not None and (fixed or len(rules) != 1 or "" in {rule[0] for rule in rules}):
+    rules = {(row["operator"], _measured(row["input"])) for row in own if row["operator"]}
+    if change.limit is not None and (fixed or len(rules) != 1):
         raise WrongUse(
             f"gate {change.gate!r}, which has no single rule `input operator limit`",
             "a rule with a limit",
             "--drop replays any gate",
         )
+
+
+def _measured(input_: str) -> str:
+    """What a rule looks at, whether or not it had tripped before."""
+    return input_[len("tripped(") : -1] if input_.startswith("tripped(") else input_
 
 
 def _check_added(rows: pl.DataFrame, decision_type: str, added: Gate, names: set[str]) -> None:

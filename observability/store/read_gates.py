@@ -82,7 +82,7 @@ SELECT decision_type, gate.name AS gate, arg_max(gate."input", decided_at) AS "i
     min(gate.observed) FILTER (isfinite(gate.observed)) AS low,
     max(gate.observed) FILTER (isfinite(gate.observed)) AS high, count(*) AS judged
 FROM (SELECT decision_type, decided_at, unnest(gates) AS gate FROM proposals)
-WHERE gate.kind = 'rule'
+WHERE gate.kind = 'rule' AND gate.operator <> ''
 GROUP BY decision_type, gate.name
 ORDER BY decision_type, judged DESC, gate
 """
@@ -126,7 +126,7 @@ def funnel(
 
 
 def rules(con: duckdb.DuckDBPyConnection, window: Window) -> tuple[Rule, ...]:
-    """The rule gates of every decision type, those that judged most first."""
+    """The rule gates of every decision type whose rule left the device, those that judged most first."""
     rows = frame(con, proposals(con) + _RULES, asked(None, window)).iter_rows(named=True)
     return tuple(_rule(**row) for row in rows)
 
@@ -147,8 +147,6 @@ def _rule(*, operators: int, low: float | None, high: float | None, **recorded: 
     return Rule(
         low=math.nan if low is None else low,
         high=math.nan if high is None else high,
-        adjustable=operators == 1
-        and recorded["operator"] != ""
-        and " in [" not in recorded["input"],
+        adjustable=operators == 1 and " in [" not in recorded["input"],
         **recorded,
     )

@@ -42,16 +42,16 @@ answers AS (
         PARTITION BY device_id, decision_id, gate ORDER BY reviewed_at DESC, trace_id DESC, span_id DESC
     ) = 1
 ), final AS (
+    SELECT device_id, decision_id, bool_and(answer IN ('pass', 'modify')) AS approved,
+        arg_max(final_action, reviewed_at) AS final_action
     FROM answers
-    QUALIFY row_number() OVER (
-        PARTITION BY device_id, decision_id ORDER BY reviewed_at DESC, answered_gate
-    ) = 1
+    GROUP BY device_id, decision_id
 )"""
 
 _NO_ANSWERS = """
 answers AS (
     SELECT '' AS device_id, '' AS decision_id, '' AS answered_gate, '' AS answer, '' AS reviewer,
-        '' AS final_action, NULL::TIMESTAMPTZ AS reviewed_at
+        '' AS final_action, true AS approved, NULL::TIMESTAMPTZ AS reviewed_at
     WHERE false
 ), final AS (FROM answers)"""
 
@@ -61,7 +61,7 @@ proposals AS (
         CASE WHEN isfinite(d.score) AND isfinite(d.threshold) THEN d.score >= d.threshold END AS acts,
         coalesce(
             final.final_action = d.recommendation,
-            final.answer IN ('pass', 'modify'),
+            final.approved,
             d.disposition IN ('executed', 'modified')
         ) AS actuated,
         truth.needed, truth.needed = acts AS "right"

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import asdict
+from datetime import UTC, datetime
 
+import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from observability.monitor.backtest import Change, backtest, rule_to_add
+from observability.monitor.backtest import Change, backtest, replayed, rule_to_add
 from observability.store.read import Window
 from tests.gated import DWELL
+from traces import Gate, GateVerdict
 from traces.errors import WrongUse
+from traces.gates import OPERATORS, disposition
 
 
 def meanings(con, change: Change) -> dict[str, int]:
@@ -23,6 +30,33 @@ def test_the_same_limit_flips_nothing(con) -> None:
     for gate, limit in (("dwell", 30.0), ("flow", 100.0)):
         found = backtest(con, "pump.stop", Change(gate, limit), Window())
         assert (found.flips, found.proposals, found.replayed) == ((), 58, 58)
+
+
+@given(
+    st.sampled_from(sorted(OPERATORS)),
+    st.floats(),
+    st.lists(st.floats(), min_size=1, max_size=5),
+    st.sampled_from(["block", "defer"]),
+)
+def test_the_same_limit_flips_nothing_whatever_was_observed(sign, limit, seen, otherwise) -> None:
+    gate = Gate("dwell", "x", sign, limit, otherwise=otherwise)
+    rows = pl.DataFrame([recorded(gate.judge({"x": value})) for value in seen])
+    found = replayed(rows, "pump.stop", Change("dwell", limit))
+    assert (found.flips, found.replayed) == ((), len(seen))
+
+
+def recorded(said: GateVerdict) -> dict[str, object]:
+    """A row of one gate's record, as the store gives it."""
+    made = disposition([said])
+    short = {"name": said.name, "kind": said.kind, "verdict": said.verdict}
+    ids = {
+        "decision_id": "1",
+        "device_id": "pump-1",
+        "decided_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+    rest = {"right": None, "observed": None, "gates": [short], "own": asdict(said)}
+    acted = made == "executed"
+    return {**ids, **rest, "recommendation": "stop", "disposition": made, "actuated": acted}
 
 
 def test_a_lower_limit_lets_pass_what_it_stopped_with_what_is_known_of_it(con) -> None:

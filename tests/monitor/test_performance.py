@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import duckdb
 import numpy as np
@@ -12,16 +13,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from observability.monitor.estimates import recall_bounds, share_bounds, wilson
+from observability.monitor.estimates import Estimate, recall_bounds, share_bounds, wilson
 from observability.monitor.performance import Performance, performance, weighted_precision
 from observability.store.read import Window
+from observability.store.read_performance import recorded_probabilities
 
 DAY = timedelta(days=1)
 few = st.integers(0, 12)
 
 
+@functools.cache
 def measured(con: duckdb.DuckDBPyConnection, decision_type: str = "pump.stop") -> Performance:
     return performance(con, decision_type, Window(), DAY)
+
+
+def weighed(con: duckdb.DuckDBPyConnection, decision_type: str) -> Estimate:
+    before = datetime(2030, 1, 1, tzinfo=UTC)
+    return weighted_precision(*recorded_probabilities(con, decision_type, Window(), before))
 
 
 def test_estimates_count_what_was_carried_out_and_labelled(con) -> None:
@@ -104,13 +112,14 @@ def test_the_bounds_of_recall_contain_it_whatever_the_unknown_are(
 
 
 def test_weights_are_refused_without_a_probability_of_every_proposal(con) -> None:
-    weighed = measured(con, "weighed").weighted
-    assert (weighed.value, weighed.n) == (0.8, 25)
-    some = measured(con, "half weighed").weighted
+    every = weighed(con, "weighed")
+    assert (every.value, every.n) == (0.8, 25)
+    some = weighed(con, "half weighed")
     assert math.isnan(some.value)
     assert some.reason.endswith("above 0; 25 of 26 proposals recorded one")
-    never = measured(con, "never").weighted
+    never = weighed(con, "never")
     assert never.reason.endswith("2 of 27 proposals could not pass at all")
+    assert "0 of 58 proposals recorded one" in measured(con).weighted.reason
 
 
 def test_bounds_contain_what_all_labels_say(con) -> None:

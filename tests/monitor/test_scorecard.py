@@ -7,6 +7,7 @@ from pathlib import Path
 
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from observability import api
 from observability.collect.decode import decode
 from observability.monitor.scorecard import Scorecard, Tally, scorecard
 from observability.store import lake
@@ -49,6 +50,10 @@ def test_the_funnel_counts_those_that_went_on(con) -> None:
     (funnel,) = scorecard(con, Window(), "pump.stop").funnels
     assert (funnel.recommended, funnel.passed_rules) == (58, 41)
     assert (funnel.actuated, funnel.labelled) == (37, 31)
+
+
+def test_a_notebook_gets_the_same_scorecard(con, labelled: Path) -> None:
+    assert api.scorecard(labelled).gates == scorecard(con, Window()).gates
 
 
 def test_when_and_in_which_order_outcomes_arrive_changes_nothing(tmp_path: Path) -> None:
