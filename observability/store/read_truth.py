@@ -110,7 +110,8 @@ class Maturity:
         if self.age is not None:
             return ""
         others = f"; {self.unusable:,} outcomes have no value from 0 to 1" if self.unusable else ""
-        return f"{self.labels:,} labelled decisions of at least {FEWEST_LABELS}{others}"
+        noun = "decision is" if self.labels == 1 else "decisions are"
+        return f"{self.labels:,} {noun} labelled, at least {FEWEST_LABELS} are needed{others}"
 
 
 def proposals(con: duckdb.DuckDBPyConnection) -> str:

@@ -83,8 +83,8 @@ def test_what_may_still_be_labelled_is_not_scored(con) -> None:
     ("type_", "reason"),
     [
         ("absent", "no decision has both a score and a threshold"),
-        ("one", "0 labelled decisions of at least 20"),
-        ("few", "5 labelled decisions of at least 20"),
+        ("one", "0 decisions are labelled, at least 20 are needed"),
+        ("few", "5 decisions are labelled, at least 20 are needed"),
     ],
 )
 def test_too_little_is_said_to_be_too_little(con, type_: str, reason: str) -> None:

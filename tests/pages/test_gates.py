@@ -70,7 +70,9 @@ def test_performance_first_says_how_many_acts_were_needed_and_how_many_can_be(
 
 def test_too_few_labels_are_said_to_be_too_few(open_page, judged) -> None:
     app = open_page("performance", judged, performance_type="unknown")
-    assert title(app) == ("Insufficient data on unknown: 0 labelled decisions of at least 20")
+    assert title(app) == (
+        "Insufficient data on unknown: 0 decisions are labelled, at least 20 are needed"
+    )
     assert "Mature after not known" in words(app)
 
 
