@@ -64,7 +64,7 @@ def test_a_device_and_the_data_health_read_well_in_light_and_dark(visit) -> None
 
 def test_gates_and_performance_read_well_on_a_narrow_and_on_a_wide_screen(visit) -> None:
     reader = visit(dark=True, width=420)
-    reader.open("/gates?gates_drop=true")
+    reader.open("/gates")
     assert reader.heading().startswith("Gate minimum_dwell blocked")
     reader.check()
     reader = visit()
