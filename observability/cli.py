@@ -144,6 +144,19 @@ def _keeping(commands: argparse._SubParsersAction) -> None:
 def _asking(commands: argparse._SubParsersAction) -> None:
     explain = _command(commands, "explain", "why one decision was made")
     explain.add_argument("id", metavar="ID", help="<32 hex trace id>-<16 hex span id>")
+    gates = commands.add_parser("gates", help="what gates did, and what others would have done")
+    gates.set_defaults(module="gates")
+    actions = gates.add_subparsers(
+        dest="action", required=True, metavar="ACTION", parser_class=_Parser
+    )
+    backtest = actions.add_parser("backtest", help="replay recorded proposals with a gate changed")
+    backtest.add_argument("type", metavar="TYPE", help="a decision type, such as pump.stop")
+    backtest.add_argument("gate", metavar="GATE", help="its gate, or the name of the one to add")
+    change = backtest.add_mutually_exclusive_group(required=True)
+    change.add_argument("--limit", metavar="X", help="another limit, in the unit of its input")
+    change.add_argument("--drop", action="store_true", help="without the gate")
+    change.add_argument("--add", metavar="RULE", help="'INPUT OP LIMIT': pass while it holds")
+    _common(backtest)
     sql = _command(commands, "sql", "ask the store, read-only")
     sql.add_argument("query", metavar="QUERY")
     sql.add_argument("--csv", action="store_true", help="print CSV")

@@ -137,6 +137,11 @@ def listing(rows: Sequence[Mapping[str, str]], *, alt: str) -> None:
     st.table(columns, border="horizontal", hide_index=True, alt=alt)
 
 
+def wide_listing(rows: Sequence[Mapping[str, str]], *, alt: str, key: str) -> None:
+    """A table of plain texts with too many columns for a narrow screen: it scrolls, by keyboard too."""
+    st.dataframe(pl.DataFrame(list(rows)), hide_index=True, height="content", alt=alt, key=key)
+
+
 def grid(
     shown: pl.DataFrame,
     opens: tuple[str, str],

@@ -9,7 +9,7 @@ from observability.figures import decision_plot
 from observability.store.read import Window
 from observability.store.read_decisions import Filters
 from observability.store.read_explained import Explained
-from pages import components, explained, filters, reads, time_range
+from pages import components, filters, reads, reads_explained, time_range
 from pages import explanations_parts as parts
 
 
@@ -22,15 +22,15 @@ def main() -> None:
         components.sentence("No decision yet, so none to explain")
         components.no_data("Point a recorder at this address, or run `whence replay`.")
         return
-    found = explained.everything()
+    found = reads_explained.everything()
     if not found:
         components.sentence("No decision is explained yet")
-        components.not_found("An explained decision", explained.why_nothing())
+        components.not_found("An explained decision", reads_explained.why_nothing())
         return
     window = time_range.chosen(freshness)
     headline = st.container()
     shown, name = parts.controls(found)
-    weights = explained.weights(shown, window)
+    weights = reads_explained.weights(shown, window)
     with headline:
         components.sentence(parts.answer(shown, weights, time_range.words(freshness)))
     if weights is None:
@@ -38,7 +38,7 @@ def main() -> None:
         return
     parts.population(weights)
     parts.over_time(weights)
-    every = explained.drawn(shown, window, Filters(), MOST)
+    every = reads_explained.drawn(shown, window, Filters(), MOST)
     _decisions(every, name)
     _selection(shown, window, every)
 
@@ -59,8 +59,8 @@ def _selection(shown: Explained, window: Window, sample: Drawn) -> None:
     selection = filters.selection(reads.choices(), parts.SELECTION)
     found = None
     if selection != Filters():
-        found = explained.apart(shown, window, selection)
-        sample = explained.drawn(shown, window, selection, decision_plot.MOST)
+        found = reads_explained.apart(shown, window, selection)
+        sample = reads_explained.drawn(shown, window, selection, decision_plot.MOST)
         parts.difference_in_words(found)
     if not sample.selected:
         components.filtered_out("None of the selected decisions is explained: choose others.")

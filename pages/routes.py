@@ -20,6 +20,8 @@ DEVICE = _HERE / "device.py"
 HEALTH = _HERE / "health.py"
 DRIFT = _HERE / "drift.py"
 EXPLANATIONS = _HERE / "explanations.py"
+GATES = _HERE / "gates.py"
+PERFORMANCE = _HERE / "performance.py"
 
 
 def go(page: Path, **parameters: str) -> NoReturn:

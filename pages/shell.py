@@ -24,6 +24,8 @@ def main() -> None:
             st.Page(routes.DECISIONS, title="Decisions", url_path="decisions"),
             st.Page(routes.DRIFT, title="Drift", url_path="drift"),
             st.Page(routes.EXPLANATIONS, title="Explanations", url_path="explanations"),
+            st.Page(routes.GATES, title="Gates", url_path="gates"),
+            st.Page(routes.PERFORMANCE, title="Performance", url_path="performance"),
             st.Page(routes.DECISION, title="Decision", url_path="decision", visibility="hidden"),
             st.Page(routes.DEVICE, title="Device", url_path="device", visibility="hidden"),
             st.Page(routes.HEALTH, title="Data health", url_path="health"),

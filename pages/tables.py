@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import polars as pl
 import streamlit as st
 
+from observability.monitor.backtest import Flip
 from pages.marks import bare_mark, chips
 
 Table = dict[str, Any]
 """`shown`, a frame whose first column opens the row; `columns`, its configuration; `alt`."""
 
+FLIPS_LISTED = 500
 _TIME = "YYYY-MM-DD HH:mm:ss"
 
 
@@ -115,4 +118,35 @@ def conflicts(rows: pl.DataFrame) -> Table:
         "opens": ("span_key", "Id"),
         "columns": columns,
         "alt": "Spans that came again with other content",
+    }
+
+
+def flips(rows: Sequence[Flip]) -> Table:
+    """The flips of a backtest, the newest first."""
+    shown = pl.DataFrame(
+        {
+            "opened": [f"{flip.decided_at:%Y-%m-%d %H:%M:%S}" for flip in rows],
+            "device_id": [flip.device_id for flip in rows],
+            "recommendation": [flip.recommendation for flip in rows],
+            "before": [[bare_mark(flip.before)] for flip in rows],
+            "after": [[bare_mark(flip.after)] for flip in rows],
+            "observed": [flip.observed for flip in rows],
+            "meaning": [flip.meaning for flip in rows],
+            "unasked": [", ".join(flip.unasked) for flip in rows],
+        }
+    )
+    columns = {
+        "device_id": "Device",
+        "recommendation": "Model proposed",
+        "before": chips("Was"),
+        "after": chips("Would be"),
+        "observed": st.column_config.NumberColumn("Gate observed", format="%.4g"),
+        "meaning": "Which is",
+        "unasked": "Not asked",
+    }
+    return {
+        "shown": shown.with_columns(pl.col("observed").fill_nan(None)),
+        "opens": ("opened", "Decided, UTC"),
+        "columns": columns,
+        "alt": "Proposals that would have gone another way",
     }

@@ -62,6 +62,17 @@ def test_a_device_and_the_data_health_read_well_in_light_and_dark(visit) -> None
         reader.check()
 
 
+def test_gates_and_performance_read_well_on_a_narrow_and_on_a_wide_screen(visit) -> None:
+    reader = visit(dark=True, width=420)
+    reader.open("/gates")
+    assert reader.heading().startswith("Gate minimum_dwell blocked")
+    reader.check()
+    reader = visit()
+    reader.open("/performance")
+    assert "of the acts of pump.stop that were carried out" in reader.heading()
+    reader.check()
+
+
 def test_the_time_range_stays_in_the_url_from_page_to_page(visit) -> None:
     reader = visit()
     reader.open("/")
