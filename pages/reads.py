@@ -41,6 +41,7 @@ from observability.store.read_health import Health
 from observability.store.read_surroundings import InputRow, Surroundings
 
 _FORGET = "10m"
+_MEMORY_MB = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +132,9 @@ def story(decision_id: str) -> Story | None:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _connection(store: Location) -> duckdb.DuckDBPyConnection:
-    return lake.connect(store)
+    con = lake.connect(store)
+    lake.limit_memory(con, _MEMORY_MB)
+    return con
 
 
 def _cursor(store: Location) -> duckdb.DuckDBPyConnection:

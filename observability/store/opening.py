@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,8 @@ from observability.store.location import Location
 from observability.store.postgres import refuse_unsafe
 from traces.errors import StoreError, first_line
 
+MEMORY_MB = 512
+"""What DuckDB may take; a merge of large files goes to the disk beyond it."""
 _MANY_WRITERS = (
     "SET ducklake_max_retry_count = 30",  # a commit that others overtook is tried again
     "SET ducklake_retry_wait_ms = 20",
@@ -32,6 +35,8 @@ def open_to_write(
     con = lake.attach(store, read_only=False)
     try:
         con.execute("SET threads = 1")  # a commit is many small queries: handing them on costs more
+        lake.limit_memory(con, MEMORY_MB)
+        con.execute("SET temp_directory = ?", [str(_spill(store))])
         for setting in _MANY_WRITERS if store.postgres else ():
             con.execute(setting)
         _prepare(con, store, clock)
@@ -44,6 +49,14 @@ def open_to_write(
         con.close()
         raise
     return con
+
+
+def _spill(store: Location) -> Path:
+    """Where what exceeds the memory goes, without what a killed process left there."""
+    folder = store.local / "spill"
+    if not store.postgres:  # there, others of this machine may use it
+        shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def _prepare(con: duckdb.DuckDBPyConnection, store: Location, clock: str) -> None:
