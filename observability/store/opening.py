@@ -21,6 +21,10 @@ _MANY_WRITERS = (
     "SET ducklake_retry_wait_ms = 20",
     "SET ducklake_retry_backoff = 1.2",
 )
+_FILES_IN_S3 = (
+    "SET http_timeout = 10",  # an upload is tried six times: a commit that hangs ends within a minute,
+    "SET http_retries = 0",  # before PostgreSQL takes its locks away
+)
 
 
 def open_to_write(
@@ -38,6 +42,8 @@ def open_to_write(
         lake.limit_memory(con, MEMORY_MB)
         con.execute("SET temp_directory = ?", [str(_spill(store))])
         for setting in _MANY_WRITERS if store.postgres else ():
+            con.execute(setting)
+        for setting in _FILES_IN_S3 if store.in_s3 else ():
             con.execute(setting)
         _prepare(con, store, clock)
     except duckdb.Error as error:
