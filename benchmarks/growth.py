@@ -1,8 +1,8 @@
 """What a store's size costs: a commit and three pages' queries at 100,000 decisions and at 10 million.
 
-A store is filled through the product's Writer with whole chains, 100,000 decisions a day, so that 10 million
-are 100 days, a day in each commit, and then maintained: that leaves the files that a receiver's smaller commits
-leave in the end. Both stores are served side by side, and each request and each query is timed on the one and
+A store is filled through the Writer with whole chains, 100,000 decisions a day, so that 10 million
+are 100 days, a day in each commit, and then maintained: the files end as those of a receiver's smaller
+commits do. Both stores are served side by side, and each request and each query is timed on the one and
 on the other in turn, so that what else the machine does meets both. The queries are those of the pages, over
 the newest 24 hours, which is what a page opens with; the times are medians.
 
