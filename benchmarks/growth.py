@@ -33,7 +33,7 @@ import observability
 from observability.collect.bodies import Body, Stamp
 from observability.collect.limits import Limits
 from observability.collect.scan.together import decode_together
-from observability.store import read_decisions, read_fleet
+from observability.store import read, read_decisions, read_fleet
 from observability.store.pieces import NO_HEAD, link
 from observability.store.read import Window
 from observability.store.stored import stored_decision
@@ -176,6 +176,8 @@ def _latencies(*stores: Path) -> list[dict[str, float]]:
         keys = [con.sql(_ONE).fetchall()[0][0] for con in cons]
         queries: dict[str, list[Call]] = {
             "fleet_ms": [lambda con=con: read_fleet.fleet(con, window) for con in cons],
+            "freshness_ms": [lambda con=con: read.freshness(con) for con in cons],
+            "choices_ms": [lambda con=con: read_decisions.choices(con, window) for con in cons],
             "decisions_ms": [lambda con=con: read_decisions.matching(con, filters) for con in cons],
             "decision_ms": [
                 lambda con=con, key=key: stored_decision(con, key)

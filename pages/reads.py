@@ -88,9 +88,9 @@ def matching(filters: Filters) -> Matching:
     return _matching(_commit(location_here()), filters)
 
 
-def choices() -> Mapping[str, tuple[str, ...]]:
-    """The values that each filter can take."""
-    return _choices(_commit(location_here()))
+def choices(window: Window) -> Mapping[str, tuple[str, ...]]:
+    """The values that each filter can take in a window."""
+    return _choices(_commit(location_here()), window)
 
 
 def decided_types() -> tuple[DecidedType, ...]:
@@ -162,9 +162,9 @@ def _matching(commit: Commit, filters: Filters) -> Matching:
     return read_decisions.matching(_cursor(commit.store), filters)
 
 
-@st.cache_data(ttl=_FORGET, max_entries=8, show_spinner=False)
-def _choices(commit: Commit) -> Mapping[str, tuple[str, ...]]:
-    return read_decisions.choices(_cursor(commit.store))
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
+def _choices(commit: Commit, window: Window) -> Mapping[str, tuple[str, ...]]:
+    return read_decisions.choices(_cursor(commit.store), window)
 
 
 @st.cache_data(ttl=_FORGET, max_entries=8, show_spinner=False)
