@@ -1,18 +1,24 @@
 """What a store's size costs: a commit and three pages' queries at 100,000 decisions and at 10 million.
 
-A store is filled through the product's Writer in commits of 20,000 decisions, as a busy receiver makes
-them, with whole chains, and at the same rate: 100,000 decisions a day, so that 10 million are 100 days.
-Then it is served, single requests are timed, and the queries are those of the pages, over the newest 24
-hours, which is what a page opens with. ingest.py prints the figures.
+A store is filled through the Writer with whole chains, 100,000 decisions a day, so that 10 million
+are 100 days, a day in each commit, and then maintained: the files end as those of a receiver's smaller
+commits do. Both stores are served side by side, and each request and each query is timed on the one and
+on the other in turn, so that what else the machine does meets both. The queries are those of the pages, over
+the newest 24 hours, which is what a page opens with; the times are medians.
+
+    python benchmarks/growth.py --in FOLDER    keeps the stores there, and takes those that are there
 """
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import gzip
-import shutil
+import itertools
 import statistics
+import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,13 +27,13 @@ import machine
 import pyarrow as pa
 from bodies import stream
 from load import connect, post
-from served import has_command, served, whence
+from served import Server, compile_scan, has_command, served, whence
 
 import observability
 from observability.collect.bodies import Body, Stamp
 from observability.collect.limits import Limits
 from observability.collect.scan.together import decode_together
-from observability.store import read_decisions, read_fleet
+from observability.store import read, read_decisions, read_fleet
 from observability.store.pieces import NO_HEAD, link
 from observability.store.read import Window
 from observability.store.stored import stored_decision
@@ -35,8 +41,14 @@ from observability.store.write import Batch, Writer
 
 SMALL, LARGE = 100_000, 10_000_000
 DEVICES, EACH, DAILY = 100, 200, 100_000
-"""EACH is how many decisions of a device are in a commit: fewer than come between two checkpoints."""
+"""EACH is how many decisions of a device are in a turn: fewer than come between two checkpoints."""
+TURNS = DAILY // (DEVICES * EACH)
 COMMITS, QUERIES = 41, 15
+FILLED = "filled"
+"""The mark of a store that is whole."""
+Call = Callable[[], object]
+
+_ONE = "SELECT any_value(decision_id) FROM decisions WHERE device_id = 'grown-7'"
 
 _RENEWED = """
 WITH timed AS (
@@ -54,47 +66,63 @@ FROM timed
 """
 
 
+def main() -> None:
+    """Fill what is not there, measure, and print a table and one line of JSON."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--quick", action="store_true", help="smaller, within 45 s")
+    parser.add_argument("--in", dest="folder", type=Path, help="keep the stores in this folder")
+    arguments = parser.parse_args()
+    compile_scan()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.folder or Path(temporary)
+        figures = growth(folder, (DAILY // 5, DAILY) if arguments.quick else (SMALL, LARGE))
+    machine.report(figures, "two stores in turn, of which one is larger", "duckdb")
+
+
 def growth(folder: Path, sizes: tuple[int, int] = (SMALL, LARGE)) -> dict[str, object]:
     """Latencies at both sizes and their ratios, large to small."""
-    at: list[dict[str, float]] = []
     took_s = 0.0
     for size in sizes:
-        store = folder / str(size)
         began_s = time.monotonic()
-        fill(store, size)
+        fill(folder / str(size), size)
         took_s = time.monotonic() - began_s
-        at.append(_latencies(store))
-        machine.say(f"{size:,} decisions, filled in {took_s:.0f} s: {at[-1]}")
-        shutil.rmtree(store)
-    ratios = {name: round(at[1][name] / at[0][name], 2) for name in at[0]}
+        machine.say(f"{size:,} decisions, filled in {took_s:.0f} s")
+    small, large = _latencies(folder / str(sizes[0]), folder / str(sizes[1]))
+    ratios = {name: round(large[name] / small[name], 2) for name in small}
     return {
         "commit_growth_10m_vs_100k": ratios.pop("commit_ms"),
         **{
             name.removesuffix("_ms") + "_growth_10m_vs_100k": value
             for name, value in ratios.items()
         },
-        "growth_ms_100k": at[0],
-        "growth_ms_10m": at[1],
+        "growth_ms_100k": small,
+        "growth_ms_10m": large,
         "growth_fill_s": round(took_s),
     }
 
 
 def fill(store: Path, decisions: int) -> None:
-    """Store so many decisions, the newest of them received now; then compact."""
-    commits = decisions // (DEVICES * EACH)
+    """Store so many decisions, the newest of them received now; then maintain. One that is there stays."""
+    if (store / FILLED).exists():
+        return
+    turns = decisions // (DEVICES * EACH)
     with Writer(store) as writer:
-        for turn, batch in enumerate(_batches(writer.now(), commits)):
-            writer.write(batch)
-            if turn % 50 == 49:
-                machine.say(f"{(turn + 1) * DEVICES * EACH:,} of {decisions:,} decisions stored")
+        batches = _batches(writer.now(), turns)
+        done = 0
+        while some := list(itertools.islice(batches, TURNS)):
+            writer.write({name: pa.concat_tables([one[name] for one in some]) for name in some[0]})
+            done += len(some)
+            if done % (10 * TURNS) == 0:
+                machine.say(f"{done * DEVICES * EACH:,} of {decisions:,} decisions stored")
     if has_command("maintain"):
         whence("maintain", "--store", str(store))
+    (store / FILLED).touch()
 
 
-def _batches(now: datetime, commits: int) -> Iterator[Batch]:
-    """Commits of EACH decisions of each device, one after the other in time up to now."""
+def _batches(now: datetime, turns: int) -> Iterator[Batch]:
+    """Turns of EACH decisions of each device, one after the other in time up to now."""
     lasts = timedelta(days=DEVICES * EACH / DAILY)
-    began = now - lasts * commits
+    began = now - lasts * turns
     template = _template(began)
     con = duckdb.connect()
     con.execute("SET TimeZone = 'UTC'")
@@ -104,7 +132,7 @@ def _batches(now: datetime, commits: int) -> Iterator[Batch]:
         "list(digest ORDER BY seq) FROM template GROUP BY device_id ORDER BY device_id"
     ).fetchall()
     heads = {device: NO_HEAD for device, *_ in chains}
-    for turn in range(commits):
+    for turn in range(turns):
         prevs: dict[str, list] = {"device_id": [], "seq": [], "prev": []}
         for device, chain_id, seqs, digests in chains:
             for seq, digest in zip(seqs, digests, strict=True):
@@ -134,30 +162,56 @@ def _template(first: datetime) -> Batch:
     return {name: table for name, table in tables.items() if name != "spans"}
 
 
-def _latencies(store: Path) -> dict[str, float]:
-    single = stream("single", COMMITS, (1,))
-    with served(store) as server:
-        connection = connect(server.url)
-        commit_ms = _median_ms([lambda one=one: post(connection, one.data) for one in single])
-        connection.close()
-    with observability.connect(store) as con:
+def _latencies(*stores: Path) -> list[dict[str, float]]:
+    """The medians of each store, all measured in turn."""
+    found: list[dict[str, float]] = [{} for _ in stores]
+    with contextlib.ExitStack() as stack:
+        posts = [_commits(stack.enter_context(served(store))) for store in stores]
+        _in_turn(found, "commit_ms", posts, COMMITS)
+    with contextlib.ExitStack() as stack:
+        cons = [stack.enter_context(observability.connect(store)) for store in stores]
         end = datetime.now(UTC)
         window = Window(end - timedelta(days=1), end)
         filters = read_decisions.Filters(window)
-        key = con.sql("SELECT any_value(decision_id) FROM decisions WHERE device_id = 'grown-7'")
-        wanted = key.fetchall()[0][0]
-        return {
-            "commit_ms": commit_ms,
-            "fleet_ms": _median_ms([lambda: read_fleet.fleet(con, window)] * QUERIES),
-            "decisions_ms": _median_ms([lambda: read_decisions.matching(con, filters)] * QUERIES),
-            "decision_ms": _median_ms([lambda: stored_decision(con, wanted)] * QUERIES),
+        keys = [con.sql(_ONE).fetchall()[0][0] for con in cons]
+        queries: dict[str, list[Call]] = {
+            "fleet_ms": [lambda con=con: read_fleet.fleet(con, window) for con in cons],
+            "freshness_ms": [lambda con=con: read.freshness(con) for con in cons],
+            "choices_ms": [lambda con=con: read_decisions.choices(con, window) for con in cons],
+            "decisions_ms": [lambda con=con: read_decisions.matching(con, filters) for con in cons],
+            "decision_ms": [
+                lambda con=con, key=key: stored_decision(con, key)
+                for con, key in zip(cons, keys, strict=True)
+            ],
         }
+        for name, calls in queries.items():
+            _in_turn(found, name, calls, QUERIES)
+    return found
 
 
-def _median_ms(calls: list[Callable[[], object]]) -> float:
-    took = []
+def _commits(server: Server) -> Call:
+    """Sends one more decision each time, of a device of this run."""
+    connection = connect(server.url)
+    bodies = iter(stream(f"single-{time.time_ns()}", COMMITS + 1, (1,)))
+    return lambda: post(connection, next(bodies).data)
+
+
+def _in_turn(
+    found: Sequence[dict[str, float]], name: str, calls: Sequence[Call], times: int
+) -> None:
+    """Time each call so often, one after the other in each round, and note the medians in milliseconds."""
+    took_ms: list[list[float]] = [[] for _ in calls]
     for call in calls:
-        began_s = time.perf_counter()
         call()
-        took.append((time.perf_counter() - began_s) * 1e3)
-    return round(statistics.median(took), 1)
+    for _ in range(times):
+        for call, took in zip(calls, took_ms, strict=True):
+            began_s = time.perf_counter()
+            call()
+            took.append((time.perf_counter() - began_s) * 1e3)
+    for one, took in zip(found, took_ms, strict=True):
+        one[name] = round(statistics.median(took), 1)
+    machine.say(f"{name}: {[one[name] for one in found]}")
+
+
+if __name__ == "__main__":
+    main()

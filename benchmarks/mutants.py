@@ -28,7 +28,7 @@ from traces.otlp import decode_protobuf
 from traces.otlp_json import encode_json
 from traces.wire import request_bytes
 
-SENDERS = 64
+SENDERS = 1000
 PROTOBUF, JSON = "application/x-protobuf", "application/json"
 _EXTREMES = (b"\xff" * 9 + b"\x01", b"\xff\xff\xff\xff\x0f", b"\x00", b"\x80" * 11, b"\x7f")
 
@@ -135,7 +135,7 @@ def _mutated(chance: random.Random, body: bytes, others: Sequence[bytes]) -> byt
 
 def _flip(chance: random.Random, body: bytes, _: Sequence[bytes]) -> bytes:
     out = bytearray(body)
-    for _ in range(min(chance.choice((1, 1, 2, 8)), len(out))):
+    for _bit in range(min(chance.choice((1, 1, 2, 8)), len(out))):
         out[chance.randrange(len(out))] ^= 1 << chance.randrange(8)
     return bytes(out)
 

@@ -3,7 +3,8 @@
 The spans are OpenTelemetry's own (SDK and exporter's encoder, not chained), each a decision, in requests of
 32 to 512; a few before them warm each server up. A round ends when a query of the server's own database finds
 all of them: what is acknowledged is not what is stored. For Whence that is durable; for the others it is
-found, no more. The page of 50 is the newest blocked decisions, with what a list shows: in Whence a query as
+found, no more. The first round is sent by few senders and by many; the later ones by as many as served a
+server best. The page of 50 is the newest blocked decisions, with what a list shows: in Whence a query as
 its pages make it, in Phoenix its GraphQL over HTTP, as its pages do. `benchmarks/peers.sh` installs the
 peers; who is not there is skipped.
 """
@@ -27,7 +28,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from peer_servers import Peer
 from served import compile_scan
 
-SENDERS, WARM = 8, 8
+SENDERS, WARM = (8, 64), 8
 PAGES, ROWS = 15, 50
 PATIENCE_S = 1200.0
 Start = Callable[[Path], AbstractContextManager[Peer]]
@@ -48,17 +49,27 @@ def main() -> None:
     compile_scan()
     rates: dict[str, list[float]] = {name: [] for name in SERVERS}
     pages: dict[str, float] = {}
+    by_senders: dict[str, dict[int, float]] = {}
     for number in range(rounds):
-        work = [_stream(f"dev-{number}-{sender}", spans // SENDERS) for sender in range(SENDERS)]
+        work = {senders: _work(f"dev-{number}", senders, spans) for senders in SENDERS}
         for name in names:
+            tried = by_senders.get(name, {})
+            counts = [max(tried, key=tried.__getitem__)] if tried else SENDERS
             with tempfile.TemporaryDirectory() as folder, SERVERS[name](Path(folder)) as peer:
-                _stored_per_s(peer, [_stream(f"warm-{sender}", WARM) for sender in range(SENDERS)])
-                rates[name].append(_stored_per_s(peer, work))
-                machine.say(f"round {number + 1}, {name}: {rates[name][-1]:,.0f} stored/s")
+                _stored_per_s(peer, _work("warm", SENDERS[0], WARM * SENDERS[0]))
+                found = {senders: _stored_per_s(peer, work[senders]) for senders in counts}
                 if peer.page is not None:
                     pages[name] = _page_ms(peer.page)
+            by_senders.setdefault(name, found)
+            rates[name].append(max(found.values()))
+            told = ", ".join(f"{rate:,.0f} from {senders}" for senders, rate in found.items())
+            machine.say(f"round {number + 1}, {name}: stored/s: {told} senders")
     figures = _figures(rates, pages, spans, rounds)
-    about = f"the same {spans:,} spans to each, {SENDERS} senders, requests of {SIZES} in turn"
+    figures["per_s_by_senders"] = {
+        name: {senders: round(rate, 1) for senders, rate in found.items()}
+        for name, found in by_senders.items()
+    }
+    about = f"the same {spans:,} spans to each, from {SENDERS} senders, requests of {SIZES} in turn"
     machine.report(figures, about, "duckdb", "opentelemetry-sdk")
     if not quick:
         machine.save("peers", figures)
@@ -100,10 +111,19 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
 
 
-def _stream(device: str, decisions: int) -> list[Body]:
-    """What the official exporter posts for a device's decisions, not compressed, which is its default."""
+def _work(name: str, senders: int, decisions: int) -> list[list[Body]]:
+    """A stream of a device of its own for each sender, of so many decisions all together."""
+    each = decisions // senders
+    return [_stream(f"{name}-{number}-of-{senders}", each, number) for number in range(senders)]
+
+
+def _stream(device: str, decisions: int, turn: int) -> list[Body]:
+    """What the official exporter posts for a device's decisions, not compressed, which is its default.
+
+    `turn` is the size that it begins with.
+    """
     spans = sdk_spans(device, decisions)
-    cycle = itertools.cycle(SIZES)
+    cycle = itertools.islice(itertools.cycle(SIZES), turn % len(SIZES), None)
     bodies = []
     while spans:
         size = next(cycle)

@@ -21,7 +21,8 @@ def main() -> None:
         components.no_data("Point a recorder at this address, or run `whence replay`.")
         return
     headline = st.container()
-    asked = filters.control(reads.choices(), time_range.chosen(freshness))
+    window = time_range.chosen(freshness)
+    asked = filters.control(reads.choices(window), window)
     found = reads.matching(asked)
     with headline:
         components.sentence(_answer(found, asked.narrows, time_range.words(freshness)))

@@ -42,6 +42,7 @@ from observability.store.read_health import Health
 from observability.store.read_surroundings import InputRow, Surroundings
 
 _FORGET = "10m"
+_MEMORY_MB = 2048
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +99,9 @@ def matching(filters: Filters) -> Matching:
     return _matching(_commit(location_here()), filters)
 
 
-def choices() -> Mapping[str, tuple[str, ...]]:
-    """The values that each filter can take."""
-    return _choices(_commit(location_here()))
+def choices(window: Window) -> Mapping[str, tuple[str, ...]]:
+    """The values that each filter can take in a window."""
+    return _choices(_commit(location_here()), window)
 
 
 def decided_types() -> tuple[DecidedType, ...]:
@@ -142,7 +143,9 @@ def story(decision_id: str) -> Story | None:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _connection(store: Location) -> duckdb.DuckDBPyConnection:
-    return lake.connect(store)
+    con = lake.connect(store)
+    lake.limit_memory(con, _MEMORY_MB)
+    return con
 
 
 def _cursor(store: Location) -> duckdb.DuckDBPyConnection:
@@ -170,9 +173,9 @@ def _matching(commit: Commit, filters: Filters) -> Matching:
     return read_decisions.matching(_cursor(commit.store), filters)
 
 
-@st.cache_data(ttl=_FORGET, max_entries=8, show_spinner=False)
-def _choices(commit: Commit) -> Mapping[str, tuple[str, ...]]:
-    return read_decisions.choices(_cursor(commit.store))
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
+def _choices(commit: Commit, window: Window) -> Mapping[str, tuple[str, ...]]:
+    return read_decisions.choices(_cursor(commit.store), window)
 
 
 @st.cache_data(ttl=_FORGET, max_entries=8, show_spinner=False)

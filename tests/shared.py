@@ -90,6 +90,8 @@ class Door:
     def __init__(self, port: int) -> None:
         self._behind = port
         self._passing: set[socket.socket] = set()
+        self._flowing = threading.Event()
+        self._flowing.set()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self._listen()
@@ -105,6 +107,13 @@ class Door:
         self._listener = socket.create_server(("127.0.0.1", self.port))
         self._listen()
 
+    def stop(self) -> None:
+        """Accept, and pass nothing on."""
+        self._flowing.clear()
+
+    def go_on(self) -> None:
+        self._flowing.set()
+
     def _listen(self) -> None:
         self._thread = threading.Thread(target=self._accept, args=(self._listener,), daemon=True)
         self._thread.start()
@@ -118,21 +127,21 @@ class Door:
     def _pass(self, here: socket.socket) -> None:
         with here, socket.create_connection(("127.0.0.1", self._behind)) as there:
             self._passing.add(here)
-            back = threading.Thread(target=_copy, args=(there, here), daemon=True)
+            back = threading.Thread(target=self._copy, args=(there, here), daemon=True)
             back.start()
-            _copy(here, there)
+            self._copy(here, there)
             back.join()
             self._passing.discard(here)
 
-
-def _copy(source: socket.socket, target: socket.socket) -> None:
-    """Until one of them ends."""
-    with contextlib.suppress(OSError):
-        while data := source.recv(1 << 16):
-            target.sendall(data)
-    for each in (source, target):
+    def _copy(self, source: socket.socket, target: socket.socket) -> None:
+        """Until one of them ends."""
         with contextlib.suppress(OSError):
-            each.shutdown(socket.SHUT_RDWR)
+            while data := source.recv(1 << 16):
+                self._flowing.wait()
+                target.sendall(data)
+        for each in (source, target):
+            with contextlib.suppress(OSError):
+                each.shutdown(socket.SHUT_RDWR)
 
 
 @contextlib.contextmanager

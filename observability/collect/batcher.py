@@ -14,6 +14,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 
 from observability.collect.bodies import Accepted, Body, Decoding, Stamp, decode_each
@@ -21,7 +22,7 @@ from observability.collect.limits import Limits
 from observability.collect.scan.together import decode_together
 from observability.collect.scan.warmth import is_warm
 from observability.store.write import Batch, Receipt, Writer
-from traces.errors import WhenceError, first_line
+from traces.errors import StoreError, WhenceError, first_line
 
 _GROUP_BYTES = 32 << 20
 _CHUNKS = 16
@@ -187,13 +188,13 @@ class Batcher:
             return group
 
     def _commit(self, group: Sequence[_Ready]) -> None:
-        """Commit a group; where it fails, each request alone, so that one fails only itself."""
+        """Commit a group; where its rows may be why it fails, each request alone: one fails only itself."""
         told = [each for ready in group for each in ready.told]
         try:
             batch = _merged([ready.batch for ready in group])
             receipt = self._writer.write(batch) if batch else Receipt()
         except Exception as error:  # noqa: BLE001  # whatever it is, the thread serves the next group
-            if len(told) > 1:
+            if len(told) > 1 and not _is_outage(error):
                 for each, _ in told:
                     self._commit_alone(each)
                 return
@@ -221,6 +222,13 @@ class Batcher:
             waiting.done.set_exception(result)
         else:
             waiting.done.set_result(result)
+
+
+def _is_outage(error: Exception) -> bool:
+    """Whether disk, catalog or network failed, as they would for each request alone."""
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return False
+    return isinstance(error, duckdb.OperationalError | OSError | StoreError)
 
 
 def _merged(batches: Sequence[Batch]) -> Batch:

@@ -13,7 +13,10 @@ _YEAR_2200_NS = 7_258_118_400 * 10**9
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bytes are before (`body`) and after decompression (`message`); the queue counts the latter."""
+    """Bytes are before (`body`) and after decompression (`message`); the queue counts the latter.
+
+    `answer_s` is how long a request waits for its commit: then its sender is asked to come again.
+    """
 
     body_bytes: int = 16 << 20
     message_bytes: int = 64 << 20
@@ -24,6 +27,7 @@ class Limits:
     value_bytes: int = 65_536
     items_per_value: int = 8192
     nesting: int = 8
+    answer_s: float = 30.0
 
 
 def check_times(start_unix_nano: int, end_unix_nano: int) -> None:

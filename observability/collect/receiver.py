@@ -125,9 +125,7 @@ class Receiver:
         body = await self._body(request, self._limits.message_bytes)
         try:
             batch = await asyncio.to_thread(unpack, body, self._writer.now())
-            receipt = await asyncio.wrap_future(
-                self._queued(self._batcher.submit, batch, len(body))
-            )
+            receipt = await self._durable(self._batcher.submit, batch, len(body))
         except (InvalidPayload, NotDurable) as error:
             raise _Refused(400 if isinstance(error, InvalidPayload) else 503, str(error)) from error
         return Response(json.dumps(asdict(receipt)), media_type=_JSON)
@@ -157,10 +155,10 @@ class Receiver:
     async def _store(self, body: Body, content_type: str) -> Accepted:
         try:
             if content_type == _PROTOBUF:
-                return await asyncio.wrap_future(self._queued(self._batcher.submit_body, body))
+                return await self._durable(self._batcher.submit_body, body)
             batch, answer = await asyncio.to_thread(self._decoded_json, body)
             if batch:
-                await asyncio.wrap_future(self._queued(self._batcher.submit, batch, len(body.data)))
+                await self._durable(self._batcher.submit, batch, len(body.data))
         except NotDurable as error:
             raise _Refused(503, str(error), retry_after=2) from error
         except (InvalidPayload, TooManySpans) as error:
@@ -192,11 +190,16 @@ class Receiver:
         if not hmac.compare_digest(given.encode(), self._token.encode()):
             raise _Refused(401, "found no valid token; expected that of writer.json")
 
-    def _queued(self, submit: Callable[..., Future[Any]], *given: Any) -> Future[Any]:
+    async def _durable(self, submit: Callable[..., Future[Any]], *given: Any) -> Any:
+        """What came of a submission; a commit that hangs is waited for no longer than `answer_s`."""
         try:
-            return submit(*given)
+            future = asyncio.wrap_future(submit(*given))
+            return await asyncio.wait_for(future, self._limits.answer_s)
         except QueueFull as error:
             raise _Refused(503, str(error), retry_after=1) from error
+        except TimeoutError as error:
+            waited = f"found no commit within {self._limits.answer_s:g} s"
+            raise _Refused(503, f"{waited}; send it again, a repeat is dropped", 2) from error
 
     async def _body(self, request: Request, limit: int) -> bytes:
         """The body, of at most `limit` bytes, decompressed."""

@@ -135,6 +135,15 @@ def reading(con: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnectio
         con.execute("COMMIT")
 
 
+def limit_memory(con: duckdb.DuckDBPyConnection, megabytes: int) -> None:
+    """Let a connection that lasts, and its cursors, take so much.
+
+    DuckLake keeps the whole catalog as it was at each schema version, and each new layout makes one;
+    DuckDB forgets the oldest only where memory is short. By default that is 80% of the machine's.
+    """
+    con.execute(f"SET memory_limit = '{megabytes}MB'")
+
+
 def snapshot_id(con: duckdb.DuckDBPyConnection) -> int:
     """The number of the newest commit; it grows with each."""
     row = con.execute(f"FROM {ALIAS}.current_snapshot()").fetchone()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Literal
 
@@ -13,10 +14,16 @@ from observability.store.location import Location
 from observability.store.postgres import refuse_unsafe
 from traces.errors import StoreError, first_line
 
+MEMORY_MB = 512
+"""What DuckDB may take; a merge of large files goes to the disk beyond it."""
 _MANY_WRITERS = (
     "SET ducklake_max_retry_count = 30",  # a commit that others overtook is tried again
     "SET ducklake_retry_wait_ms = 20",
     "SET ducklake_retry_backoff = 1.2",
+)
+_FILES_IN_S3 = (
+    "SET http_timeout = 10",  # an upload is tried six times: a commit that hangs ends within a minute,
+    "SET http_retries = 0",  # before PostgreSQL takes its locks away
 )
 
 
@@ -32,7 +39,11 @@ def open_to_write(
     con = lake.attach(store, read_only=False)
     try:
         con.execute("SET threads = 1")  # a commit is many small queries: handing them on costs more
+        lake.limit_memory(con, MEMORY_MB)
+        con.execute("SET temp_directory = ?", [str(_spill(store))])
         for setting in _MANY_WRITERS if store.postgres else ():
+            con.execute(setting)
+        for setting in _FILES_IN_S3 if store.in_s3 else ():
             con.execute(setting)
         _prepare(con, store, clock)
     except duckdb.Error as error:
@@ -44,6 +55,14 @@ def open_to_write(
         con.close()
         raise
     return con
+
+
+def _spill(store: Location) -> Path:
+    """Where what exceeds the memory goes, without what a killed process left there."""
+    folder = store.local / "spill"
+    if not store.postgres:  # there, others of this machine may use it
+        shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def _prepare(con: duckdb.DuckDBPyConnection, store: Location, clock: str) -> None:

@@ -70,14 +70,12 @@ ORDER BY decided_at DESC, decision_id
 """
 
 _CHOICES = """
-SELECT 'type' AS filter, decision_type AS choice, count(*) AS decisions FROM decisions GROUP BY ALL
-UNION ALL SELECT 'device', device_id, count(*) FROM decisions GROUP BY ALL
-UNION ALL SELECT 'disposition', disposition, count(*) FROM decisions GROUP BY ALL
-UNION ALL SELECT 'action', action, count(*) FROM decisions GROUP BY ALL
-UNION ALL SELECT 'model', model_name || ' ' || model_version, count(*) FROM decisions GROUP BY ALL
-UNION ALL
-    SELECT 'gate', gate.name, count(*)
-    FROM (SELECT unnest(gates) AS gate FROM decisions) GROUP BY ALL
+SELECT 'type' AS filter, decision_type AS choice FROM chosen GROUP BY ALL
+UNION ALL SELECT 'device', device_id FROM chosen GROUP BY ALL
+UNION ALL SELECT 'disposition', disposition FROM chosen GROUP BY ALL
+UNION ALL SELECT 'action', action FROM chosen GROUP BY ALL
+UNION ALL SELECT 'model', model_name || ' ' || model_version FROM chosen GROUP BY ALL
+UNION ALL SELECT 'gate', gate.name FROM (SELECT unnest(gates) AS gate FROM chosen) GROUP BY ALL
 ORDER BY filter, choice
 """
 
@@ -163,9 +161,10 @@ def matching(con: duckdb.DuckDBPyConnection, filters: Filters) -> Matching:
     )
 
 
-def choices(con: duckdb.DuckDBPyConnection) -> Mapping[str, tuple[str, ...]]:
-    """The values that each filter can take, over all time, in alphabetical order."""
-    rows = frame(con, _CHOICES)
+def choices(con: duckdb.DuckDBPyConnection, window: Window) -> Mapping[str, tuple[str, ...]]:
+    """The values that each filter can take in a window, in alphabetical order."""
+    asked = Filters(window).parameters()
+    rows = frame(con, _chosen(asked) + _CHOICES, asked)
     names = ("type", "device", "disposition", "gate", "action", "model")
     return {name: tuple(rows.filter(pl.col("filter") == name)["choice"]) for name in names}
 

@@ -43,12 +43,16 @@ def conflict_row(kind: str, row: Row) -> Row:
     }
 
 
-def with_names(con: duckdb.DuckDBPyConnection, row: Row) -> Row:
-    """A row of `decisions` with the names of its inputs; any other as it is."""
+def with_names(con: duckdb.DuckDBPyConnection, rows: Iterable[Row]) -> list[Row]:
+    """The rows, those of `decisions` with the names of their inputs."""
+    rows = list(rows)
+    wanted = list({row["layout_id"] for row in rows if row.get("layout_id")})
     found = con.execute(
-        "SELECT names, categorical_names FROM layouts WHERE layout_id = ?", [row.get("layout_id")]
-    ).fetchone()
-    return {**row, "names": found[0], "categorical_names": found[1]} if found else row
+        "SELECT layout_id, names, categorical_names FROM layouts WHERE list_contains(?, layout_id)",
+        [wanted],
+    ).fetchall()
+    names = {key: {"names": those, "categorical_names": levels} for key, those, levels in found}
+    return [row | names.get(row.get("layout_id"), {}) for row in rows]
 
 
 def conflict_table(conflicts: Iterable[Conflict]) -> pa.Table:

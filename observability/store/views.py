@@ -19,6 +19,18 @@ _PLAIN: tuple[str, ...] = (
     "recommendation", "score", "threshold", "action", "disposition", "gates", "context",
 )  # fmt: skip
 
+_FIRST_TYPES = f"""
+SELECT decision_type FROM layouts GROUP BY decision_type
+ORDER BY min((received_at, layout_id)) LIMIT {MAX_TYPES}
+"""
+_FIRST_LAYOUTS = f"""
+SELECT decision_type, layout_id, names, categorical_names
+FROM layouts
+WHERE decision_type IN (SELECT decision_type FROM layouts WHERE list_contains(?, layout_id))
+QUALIFY row_number() OVER (PARTITION BY decision_type ORDER BY received_at, layout_id) <= {MAX_LAYOUTS}
+ORDER BY received_at, layout_id
+"""
+
 
 def view_name(decision_type: str) -> str:
     """The typed view of a decision type; one whose name an earlier type has gets a number behind it.
@@ -35,17 +47,12 @@ def replace_views(con: duckdb.DuckDBPyConnection, new: Collection[str]) -> None:
     The first 1,000 types have a view, the first 100 layouts of a type have columns in it. Rows of later
     ones are in it without their inputs.
     """
-    rows = con.execute(
-        "SELECT decision_type, layout_id, names, categorical_names FROM layouts"
-        " ORDER BY received_at, layout_id"
-    ).fetchall()
-    changed = {row[0] for row in rows if row[1] in new}
+    types = con.execute(_FIRST_TYPES).fetchall()
+    changed = con.execute(_FIRST_LAYOUTS, [list(new)]).fetchall()
     taken: set[str] = set()
-    for decision_type in list(dict.fromkeys(row[0] for row in rows))[:MAX_TYPES]:
+    for (decision_type,) in types:
         view = _free_alias(view_name(decision_type), taken)
-        if decision_type not in changed:
-            continue
-        layouts = [row[1:] for row in rows if row[0] == decision_type][:MAX_LAYOUTS]
+        layouts = [row[1:] for row in changed if row[0] == decision_type]
         if any(layout[0] in new for layout in layouts):
             con.execute(_statement(view, decision_type, layouts))
 

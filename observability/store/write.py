@@ -238,7 +238,8 @@ class Writer:
         return sifted
 
     def _as_table(self, conflicts: Sequence[Conflict]) -> pa.Table:
-        return conflict_table([(name, with_names(self.con, row)) for name, row in conflicts])
+        rows = with_names(self.con, [row for _, row in conflicts])
+        return conflict_table(zip([name for name, _ in conflicts], rows, strict=True))
 
     def _insert_rows(self, name: str, incoming: pa.Table) -> pa.Table:
         """Insert the rows, stamped with `now` where they have no received_at, and return them so."""

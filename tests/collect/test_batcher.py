@@ -136,12 +136,13 @@ def test_a_body_of_too_many_spans_is_refused_and_its_neighbours_are_stored(store
     assert counts(store)["decisions"] == 3
 
 
-def test_when_a_commit_of_bodies_fails_each_is_tried_alone_and_none_is_acknowledged(
-    store: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("failure", [OSError(28, "full"), RuntimeError("odd rows")], ids=repr)
+def test_when_a_commit_of_bodies_fails_none_is_acknowledged(
+    store: Path, monkeypatch: pytest.MonkeyPatch, failure: Exception
 ) -> None:
     with Writer(store) as writer:
         batcher = Batcher(writer, 1 << 20)
-        monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(28, "full")))
+        monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(failure))
         futures = [batcher.submit_body(body(decision_span())) for _ in range(3)]
         assert {type(future.exception(timeout=30)) for future in futures} == {NotDurable}
         monkeypatch.undo()

@@ -9,7 +9,6 @@ import os
 from pathlib import Path
 
 import pytest
-from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, Span
 
 import observability
 from observability.collect.limits import Limits
@@ -17,7 +16,7 @@ from observability.collect.serving import serving
 from observability.store.stored import stored_decision
 from tests.collect.clients import Exporters, Report, Spans
 from tests.faults import Proxy, proxied
-from tests.spans import JSON, MODEL, NOON, PROTOBUF, counts, post, rows
+from tests.spans import JSON, MODEL, PROTOBUF, counts, rows
 from traces import Decision, GateVerdict
 from traces.codec import encode_decision
 from traces.decision import ClockReading, Recommendation
@@ -149,53 +148,3 @@ def stored_once(store: Path, report: Report) -> bool:
 
 def traces(url: str) -> str:
     return f"{url}/v1/traces"
-
-
-AS_THE_SPECIFICATION_SHOWS = b"""{"resourceSpans": [{
-    "resource": {"attributes": [{"key": "service.name", "value": {"stringValue": "door"}}]},
-    "scopeSpans": [{
-        "scope": {
-            "name": "lock",
-            "version": "2.1.0",
-            "attributes": [{"key": "wing", "value": {"stringValue": "north"}}]
-        },
-        "spans": [{
-            "traceId": "0AF7651916CD43DD8448EB211C80319C",
-            "spanId": "B7AD6B7169203331",
-            "parentSpanId": "00F067AA0BA902B7",
-            "name": "it's opened",
-            "startTimeUnixNano": 1767268800000000000,
-            "endTimeUnixNano": 1767268800000000001,
-            "kind": 2,
-            "attributes": [{"key": "by", "value": {"stringValue": "badge"}}]
-        }]
-    }]
-}]}"""
-"""In the form of opentelemetry-proto's example: upper-case ids, times as numbers, a scope's attributes."""
-
-
-def test_json_in_the_form_of_the_specification_lands_with_every_field(store: Path) -> None:
-    with serving(store) as url:
-        answer = post(url, AS_THE_SPECIFICATION_SHOWS, JSON)
-    assert (answer.status, answer.headers["content-type"], answer.json) == (200, JSON, {})
-    columns = "trace_id, span_id, parent_span_id, name, start_unix_nano, end_unix_nano"
-    assert rows(store, f"SELECT {columns}, attributes FROM spans") == [  # noqa: S608
-        (
-            "0af7651916cd43dd8448eb211c80319c",
-            "b7ad6b7169203331",
-            "00f067aa0ba902b7",
-            "it's opened",
-            NOON,
-            NOON + 1,
-            {"by": "badge"},
-        )
-    ]
-    columns = "attributes, scope_name, scope_version"
-    assert rows(store, f"SELECT {columns} FROM resources") == [  # noqa: S608
-        ({"service.name": "door"}, "lock", "2.1.0")
-    ]
-    ((envelope,),) = rows(store, "SELECT envelope FROM resources")
-    (kept,) = ResourceSpans.FromString(envelope).scope_spans[0].scope.attributes
-    assert (kept.key, kept.value.string_value) == ("wing", "north")
-    ((rest,),) = rows(store, "SELECT rest FROM spans")
-    assert Span.FromString(rest).kind == Span.SPAN_KIND_SERVER

@@ -157,7 +157,7 @@ def test_the_newest_are_listed_first_with_their_last_outcome(con) -> None:
 
 
 def test_choices_hold_every_value_there_is(con) -> None:
-    offered = choices(con)
+    offered = choices(con, Window())
     assert offered["action"] == (TRAP, "run", "stop")
     assert offered["gate"] == (TRAP, "minimum_dwell", "sensor_plausible")
     assert offered["model"] == ("ghost 0.1", f"pump-wear {TRAP}", "pump-wear 1.0.0")

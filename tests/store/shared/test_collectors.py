@@ -14,10 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from observability.collect.limits import Limits
+from observability.collect.serving import serving
 from observability.store.location import Location, location_of
 from tests.chains import Chain
 from tests.shared import BUCKET, Door, Postgres
-from tests.spans import group, post, protobuf_body, rows
+from tests.spans import decision_span, group, post, protobuf_body, rows
 
 SERVE = """if True:
     import sys
@@ -162,3 +164,22 @@ def test_what_is_acknowledged_survives_a_failure_and_service_resumes(
     at_once(*threads, threading.Thread(target=fail))
     assert {status for each in devices for status in each.answers} == {200, 503}
     check(fleet.lake, devices)
+
+
+def test_an_s3_that_hangs_is_told_in_bounded_time_and_service_resumes(
+    lake: Location, s3_door: Door
+) -> None:
+    bodies = [protobuf_body(group([decision_span()], "waiting")) for _ in range(3)]
+    with serving(lake, limits=Limits(answer_s=1)) as url:
+        device = Device("waiting", [url])
+        device.deliver(bodies[0])
+        s3_door.stop()
+        began = time.monotonic()
+        refused = post(url, bodies[1])
+        waited_s = time.monotonic() - began
+        s3_door.go_on()
+        for body in bodies:
+            device.deliver(body)
+    assert (refused.status, refused.headers["retry-after"]) == (503, "2")
+    assert waited_s < 5
+    assert rows(lake, DECISIONS.format("waiting")) == [(3, 3)]
