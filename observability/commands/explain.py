@@ -83,7 +83,7 @@ def _otherwise(other: Alternatives) -> Iterator[str]:
     flips, shares = other.flips, other.shares
     yield ""
     yield f"instead    {other.action}, with the smallest change of"
-    found = "none within the reference's range" if flips.exact else "none found"
+    found = "none of what people can change" if flips.exact else "none found"
     yield f"  one input   {_change(flips.one) if flips.one else found}"
     if flips.two is not None:
         yield f"  two inputs  {_change(flips.two)}, the best found"

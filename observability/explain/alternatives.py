@@ -5,6 +5,7 @@ Owns what they are measured in: the device's own spread of each input, the fleet
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -45,7 +46,7 @@ def alternatives(
     own: np.ndarray,
     background: np.ndarray,
 ) -> Alternatives:
-    """What else the device could have done, each feature changed within what the background has seen.
+    """What else the device could have done: each actionable feature changed within what it can be.
 
     `other` is the device's latest earlier decision that proposed another action; `own`
     `(n, n_inputs)` its own past inputs in the decision's order; `background` rows of the model's
@@ -58,7 +59,11 @@ def alternatives(
     row = encode_row(features, decision.inputs, decision.categoricals)[0]
     ranges = dict(zip(decision.inputs, usual_ranges(own), strict=True))
     usual = tuple(ranges.get(feature.name, UNKNOWN) for feature in features)
-    levers = [_lever(at, each.iqr, background[:, at]) for at, each in enumerate(usual)]
+    levers = [
+        _lever(at, features[at], each.iqr, background[:, at])
+        for at, each in enumerate(usual)
+        if features[at].actionable
+    ]
     sides = (policy.below, policy.above)
     return Alternatives(
         action=next(side.action for side in sides if side.action != decision.action),
@@ -69,9 +74,14 @@ def alternatives(
     )
 
 
-def _lever(feature: int, iqr: float, seen: np.ndarray) -> Lever:
-    """A feature that can be changed within the values `(n,)` that were seen of it."""
+def _lever(at: int, feature: Feature, iqr: float, seen: np.ndarray) -> Lever:
+    """A feature within its stated range, and where an end is open within the values `(n,)` seen of it."""
     known = seen[np.isfinite(seen)]
-    if not len(known):
-        return Lever(feature, iqr)
-    return Lever(feature, iqr, float(known.min()), float(known.max()))
+    low = float(known.min()) if len(known) else -math.inf
+    high = float(known.max()) if len(known) else math.inf
+    return Lever(
+        at,
+        iqr,
+        low if feature.low is None else feature.low,
+        high if feature.high is None else feature.high,
+    )

@@ -1,4 +1,4 @@
-"""The features of a model: names, units and the levels of categoricals, in the model's order.
+"""The features of a model in its order: names, units, levels, what each can be and who can change it.
 
 Owns how recorded inputs become the model's row. No other file turns a level into a number.
 """
@@ -15,23 +15,41 @@ import yaml
 
 from traces.errors import ModelError
 
-_KEYS = {"name", "unit", "levels"}
-_FORM = "a list of {name, unit, levels}"
+_KEYS = ("name", "unit", "levels", "low", "high", "actionable", "player")
+_FORM = f"a list of {{{', '.join(_KEYS)}}}"
 
 
 @dataclass(frozen=True, slots=True)
 class Feature:
-    """One input of a model. A feature with `levels` is categorical and enters as the index of its level."""
+    """One input of a model. A feature with `levels` is categorical and enters as the index of its level.
+
+    It can be from `low` to `high`, in its own unit; None is open. `actionable`: people can change it.
+    Features of the same `player` share one part of an attribution; empty: a part of its own.
+    Raises ModelError where low does not lie below high.
+    """
 
     name: str
     unit: str = ""
     levels: tuple[str, ...] = ()
+    low: float | None = None
+    high: float | None = None
+    actionable: bool = True
+    player: str = ""
+
+    def __post_init__(self) -> None:
+        given = [end for end in (self.low, self.high) if end is not None]
+        if self.levels and given:
+            found = f"low or high of {self.name}, which has levels"
+            raise ModelError(found, "levels, or a range")
+        if not all(map(math.isfinite, given)) or (len(given) == 2 and given[0] >= given[1]):
+            found = f"low {self.low} and high {self.high} of {self.name}"
+            raise ModelError(found, "finite numbers, low below high", "leave out what is open")
 
 
 def read_features(path: Path) -> tuple[Feature, ...]:
     """Read a feature list from YAML, in the order of the model.
 
-    Raises ModelError where the file is no list of `name`, `unit` and `levels`.
+    Raises ModelError where the file is no list of features.
     """
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -43,7 +61,7 @@ def read_features(path: Path) -> tuple[Feature, ...]:
     if not isinstance(entries, list) or not entries:
         raise ModelError(f"{path} with no list", _FORM)
     features = tuple(_feature(entry, path) for entry in entries)
-    refuse_repeats([feature.name for feature in features], str(path))
+    check_names(features, str(path))
     return features
 
 
@@ -79,6 +97,15 @@ def level_index(feature: Feature, level: str | None) -> float:
     return float(feature.levels.index(level)) if level in feature.levels else math.nan
 
 
+def check_names(features: Sequence[Feature], where: str) -> None:
+    """Raise ModelError where a feature is named twice, or a player as a feature is."""
+    names = [feature.name for feature in features]
+    refuse_repeats(names, where)
+    same = sorted({feature.player for feature in features} & set(names))
+    if same:
+        raise ModelError(f"player {', '.join(same)} in {where}", "names that no feature has")
+
+
 def refuse_repeats(names: Sequence[str], where: str) -> None:
     """Raise ModelError where a feature is named twice."""
     repeated = sorted({name for name in names if names.count(name) > 1})
@@ -89,11 +116,11 @@ def refuse_repeats(names: Sequence[str], where: str) -> None:
 def _feature(entry: object, path: Path) -> Feature:
     if not isinstance(entry, dict) or not isinstance(entry.get("name"), str) or not entry["name"]:
         raise ModelError(f"{entry!r} in {path}", "a feature with a name")
-    unknown = set(entry) - _KEYS
+    unknown = sorted(str(key) for key in entry if key not in _KEYS)
     if unknown:
-        found = f"{', '.join(sorted(map(str, unknown)))} of feature {entry['name']} in {path}"
-        raise ModelError(found, "name, unit and levels")
-    levels, unit = entry.get("levels") or [], entry.get("unit") or ""
+        found = f"{', '.join(unknown)} of feature {entry['name']} in {path}"
+        raise ModelError(found, f"{', '.join(_KEYS[:-1])} or {_KEYS[-1]}")
+    levels = entry.get("levels") or []
     if not isinstance(levels, list) or not all(isinstance(level, str) for level in levels):
         raise ModelError(
             f"levels {levels!r} of {entry['name']} in {path}",
@@ -101,7 +128,28 @@ def _feature(entry: object, path: Path) -> Feature:
             'quote levels that look like numbers or truth values: "1", "no"',
         )
     refuse_repeats(levels, f"the levels of {entry['name']}")
-    return Feature(entry["name"], str(unit), tuple(levels))
+    actionable = entry.get("actionable", True)
+    if not isinstance(actionable, bool):
+        found = f"actionable {actionable!r} of {entry['name']} in {path}"
+        raise ModelError(found, "true or false")
+    return Feature(
+        entry["name"],
+        str(entry.get("unit") or ""),
+        tuple(levels),
+        low=_end(entry, "low", path),
+        high=_end(entry, "high", path),
+        actionable=actionable,
+        player=str(entry.get("player") or ""),
+    )
+
+
+def _end(entry: Mapping[str, object], key: str, path: Path) -> float | None:
+    value = entry.get(key)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ModelError(f"{key} {value!r} of {entry['name']} in {path}", "a number")
+    return float(value)
 
 
 def _one_line(error: Exception) -> str:

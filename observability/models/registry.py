@@ -7,7 +7,7 @@ row names it; what is registered once under a name, version and digest never cha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 
 from observability.models.artifact import model_of, read_file
-from observability.models.features import Feature, refuse_repeats
+from observability.models.features import Feature, check_names
 from observability.models.link import Link
 from observability.models.model import Model
 from observability.models.reference import Reference, describe
@@ -163,7 +163,7 @@ def _checked_features(model: Model, features: Sequence[Feature], where: str) -> 
     if not features:
         return tuple(Feature(name) for name in own)
     given = [feature.name for feature in features]
-    refuse_repeats(given, "the feature list")
+    check_names(features, "the feature list")
     generic = all(name == f"Column_{number}" for number, name in enumerate(own))
     if len(given) != len(own):
         raise ModelError(f"{len(given)} features for {where}", f"{len(own)}: {', '.join(own)}")
@@ -212,7 +212,7 @@ def _model_row(
         "version": key.version,
         "digest": key.digest,
         "artifact": model.artifact,
-        "features": [{"name": f.name, "unit": f.unit, "levels": list(f.levels)} for f in features],
+        "features": [asdict(feature) for feature in features],
         "link": model.link,
         "threshold": threshold,
     }
@@ -239,12 +239,26 @@ def _registered(
         version=ModelVersion(name, version, digest),
         artifact=artifact,
         artifact_path=kept(store, _artifact(digest)),
-        features=tuple(Feature(f["name"], f["unit"], tuple(f["levels"])) for f in features),
+        features=tuple(map(_feature, features)),
         link=link,
         threshold=threshold,
         reference=reference,
         reference_path=kept(store, _reference(reference.reference_id)) if reference else None,
         registered_at=registered_at.astimezone(UTC),
+    )
+
+
+def _feature(stored: Mapping[str, Any]) -> Feature:
+    """A feature as stored; before version 4 of the store it had no more than levels."""
+    actionable, player = stored.get("actionable"), stored.get("player")
+    return Feature(
+        stored["name"],
+        stored["unit"],
+        tuple(stored["levels"]),
+        low=stored.get("low"),
+        high=stored.get("high"),
+        actionable=actionable is not False,
+        player=player or "",
     )
 
 

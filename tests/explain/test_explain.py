@@ -148,7 +148,7 @@ def test_the_command_says_what_else_could_have_been(con, plant, capsys) -> None:
     said = capsys.readouterr().out
     assert "binding, had it passed, the device would have acted" in said
     assert "instead    ground, with the smallest change of" in said
-    assert "one input   none within the reference's range" in said
+    assert "one input   none of what people can change" in said
     assert "shares of the action fly" in said
 
 
