@@ -6,7 +6,7 @@ Owns how recorded inputs become the model's row. No other file turns a level int
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,13 +76,7 @@ def encode_row(
     >>> encode_row([Feature("t"), Feature("mode", levels=("eco", "max"))], {"t": 2.5}, {"mode": "max"})
     array([[2.5, 1. ]])
     """
-    missing = [f.name for f in features if f.name not in (categoricals if f.levels else inputs)]
-    if missing:
-        raise ModelError(
-            f"a decision without the input {', '.join(missing)}",
-            "every feature of its model",
-            "the device recorded other inputs than this model reads",
-        )
+    _refuse_missing(features, inputs, categoricals)
     row = [
         level_index(feature, categoricals[feature.name])
         if feature.levels
@@ -90,6 +84,22 @@ def encode_row(
         for feature in features
     ]
     return np.array([row], dtype=np.float64)
+
+
+def encode_columns(
+    features: Sequence[Feature],
+    inputs: Mapping[str, np.ndarray],
+    categoricals: Mapping[str, np.ndarray],
+) -> np.ndarray:
+    """Many of the model's rows `(n, n_features)`, from columns `(n,)` by name; else as `encode_row`."""
+    _refuse_missing(features, inputs, categoricals)
+    columns = [
+        np.array([level_index(feature, level) for level in categoricals[feature.name]])
+        if feature.levels
+        else inputs[feature.name]
+        for feature in features
+    ]
+    return np.ascontiguousarray(np.column_stack(columns), dtype=np.float64)
 
 
 def level_index(feature: Feature, level: str | None) -> float:
@@ -111,6 +121,18 @@ def refuse_repeats(names: Sequence[str], where: str) -> None:
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:
         raise ModelError(f"{', '.join(repeated)} more than once in {where}", "each feature once")
+
+
+def _refuse_missing(
+    features: Sequence[Feature], inputs: Container[str], categoricals: Container[str]
+) -> None:
+    missing = [f.name for f in features if f.name not in (categoricals if f.levels else inputs)]
+    if missing:
+        raise ModelError(
+            f"a decision without the input {', '.join(missing)}",
+            "every feature of its model",
+            "the device recorded other inputs than this model reads",
+        )
 
 
 def _feature(entry: object, path: Path) -> Feature:

@@ -161,6 +161,18 @@ def has_table(con: duckdb.DuckDBPyConnection, name: str) -> bool:
     return row != (0,)
 
 
+def has_rows(con: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Whether the store has the table and anything in it: to filter an empty one costs more than to ask.
+
+    DuckLake looks up the statistics of each column again in every query, where there are none yet.
+    """
+    row = con.execute(
+        "SELECT sum(estimated_size) FROM duckdb_tables() WHERE database_name = ? AND table_name = ?",
+        [ALIAS, name],
+    ).fetchone()
+    return bool(row and row[0])
+
+
 def now(con: duckdb.DuckDBPyConnection) -> datetime:
     """The store's present, UTC: this machine's time, or on recorded time the newest received_at."""
     if clock_kind(con) == "system":

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from observability.explain.alternatives import alternatives
+from observability.explain.usual import usual_ranges
 from observability.store.stored import StoredDecision
 from tests.deciding import FEATURES, decided, drawn, trained
 
@@ -27,7 +28,8 @@ def changed(**what: object):
     scores = model.score(ROWS)
     features = [replace(one, **what) if not one.levels else one for one in FEATURES]
     here, other = held(ROWS[scores.argmax()], "a"), held(ROWS[scores.argmin()], "b")
-    found = alternatives(model, features, here, other, ROWS[:, :4], ROWS)
+    usual = dict(zip(here.decision.inputs, usual_ranges(ROWS[:, :4]), strict=True))
+    found = alternatives(model, features, here, other, usual, ROWS, ROWS)
     return found.flips.one.changes if found.flips.one else ()
 
 

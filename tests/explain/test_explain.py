@@ -40,7 +40,9 @@ def test_what_else_it_could_have_done_comes_from_its_earlier_decisions(con, plan
     found = explanation.alternatives
     assert found is not None
     assert (found.action, found.gates_seen_in) == ("ground", plant.ids["executed"])
-    assert [usual.count for usual in found.own] == [2, 2, 2, 2]
+    assert {name: usual.count for name, usual in explanation.usual.items()} == dict.fromkeys(
+        NAMES, 2
+    )
     assert found.flips.exact
     assert found.flips.one is not None
     assert found.flips.one.action == "ground"
@@ -99,7 +101,7 @@ def test_a_missing_value_is_explained_and_stays_missing(con, plant) -> None:
     [
         ("unknown model", "no model rul 9 is registered here"),
         ("other digest", "the digest differs: the device ran rul 1 sha256:000000000000"),
-        ("no reference", "no reference is registered for bare 1"),
+        ("no reference", "no reference registered for bare 1"),
         ("other inputs", "without the input s4, s11, s2"),
     ],
 )
