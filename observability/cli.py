@@ -144,6 +144,15 @@ def _keeping(commands: argparse._SubParsersAction) -> None:
 def _asking(commands: argparse._SubParsersAction) -> None:
     explain = _command(commands, "explain", "why one decision was made")
     explain.add_argument("id", metavar="ID", help="<32 hex trace id>-<16 hex span id>")
+    explain.add_argument(
+        "--versus",
+        default="fleet",
+        metavar="WHAT",
+        help="fleet, device or the ID of another decision",
+    )
+    explain.add_argument(
+        "--verify", action="store_true", help="compute it again: match, drifted or cannot reproduce"
+    )
     sql = _command(commands, "sql", "ask the store, read-only")
     sql.add_argument("query", metavar="QUERY")
     sql.add_argument("--csv", action="store_true", help="print CSV")

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 import duckdb
 
 from observability.explain.alternatives import Alternatives, alternatives
-from observability.explain.attributed import Recorded, attribute_decision
+from observability.explain.attributed import attribute_decision
 from observability.explain.explanation import FLEET, Attributions, Explanation, GateStep
 from observability.explain.inputs_then import InputsThen, inputs_then
 from observability.explain.past import nearest_past
 from observability.explain.policy import decisive
+from observability.explain.recorded import recorded
 from observability.explain.sentence import sentence
 from observability.explain.usual import UsualRange, usual_ranges
 from observability.explain.versus import Compared, compared, other_decision
-from observability.models.registry import RegisteredModel, find, why_absent
+from observability.models.registry import find, why_absent
 from observability.store.location import Store
 from observability.store.read_chains import place
 from observability.store.read_earlier import other_proposal
@@ -27,7 +28,6 @@ from observability.store.read_past import Past, own_past
 from observability.store.read_rollout import rollout_at
 from observability.store.stored import StoredDecision, stored_decision
 from traces import Decision, GateVerdict
-from traces.conventions import PSEUDONYM, WITHHELD
 from traces.errors import ModelError
 from traces.gates import binding, margin, rejudge
 
@@ -113,13 +113,13 @@ def _of_model(
     model = find(con, store, decision.model)
     if model is None:
         return _OfModel(missing=(why_absent(con, store, decision.model),))
-    withheld = _withheld(decision, model) or (_withheld(other.decision, model) if other else "")
-    if withheld:
-        return _OfModel(missing=(withheld,))
     try:
+        of_device = recorded(decision, model)
+        if other is not None:
+            recorded(other.decision, model)
         ready = compared(model, stored, beside.own, other, beside.versus)
         drift = inputs_then(model, stored, beside.own)
-        attributions = attribute_decision(ready.engine, _recorded(decision, model))
+        attributions = attribute_decision(ready.engine, of_device)
     except ModelError as error:
         return _OfModel(missing=(f"the model cannot explain this decision: {error}",))
     except ImportError as error:
@@ -145,28 +145,4 @@ def _alternatives(
     proposal = other_proposal(con, stored, beside.own)
     return alternatives(
         model, features, stored, proposal, beside.usual, ready.background, ready.seen
-    )
-
-
-def _withheld(decision: Decision, model: RegisteredModel) -> str:
-    """Which features stayed on the device, or only a pseudonym left it: NaN would be another input."""
-    levels = decision.categoricals
-    names = [
-        feature.name
-        for feature in model.features
-        if feature.name in decision.withheld or levels.get(feature.name, "").startswith(PSEUDONYM)
-    ]
-    if not names:
-        return ""
-    return f"{', '.join(names)} {WITHHELD}: what the model saw there cannot be replayed here"
-
-
-def _recorded(decision: Decision, model: RegisteredModel) -> Recorded:
-    proposed = decision.recommendation
-    threshold = proposed.threshold if proposed else None
-    return Recorded(
-        inputs=decision.inputs,
-        categoricals=decision.categoricals,
-        score=proposed.score if proposed else None,
-        threshold=model.threshold if threshold is None else threshold,
     )

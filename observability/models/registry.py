@@ -7,7 +7,7 @@ row names it; what is registered once under a name, version and digest never cha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -123,15 +123,27 @@ def registered(
 ) -> tuple[RegisteredModel, ...]:
     """All registered models, by name and time of registration; None asks nothing."""
     rows = con.execute(_REFERENCES).fetchall()
-    references = {
-        row[:3]: Reference(row[3], row[4], row[5], _utc(row[6]), _utc(row[7])) for row in rows
-    }
+    references = {row[:3]: _described(row) for row in rows}
     asked = (name, version, digest)
     return tuple(
         _registered(row, references.get(row[:3]), location_of(store))
         for row in con.execute(_MODELS).fetchall()
         if all(wanted in (None, given) for wanted, given in zip(asked, row[:3], strict=True))
     )
+
+
+def with_reference(
+    con: duckdb.DuckDBPyConnection, store: Store, model: RegisteredModel, reference_id: str
+) -> RegisteredModel:
+    """The model with one of its references, also if another is the current one. Raises ModelError."""
+    key = (model.version.name, model.version.version, model.version.digest)
+    held = {row[3]: row for row in con.execute(_REFERENCES).fetchall() if row[:3] == key}
+    if reference_id not in held:
+        raise ModelError(
+            f"no reference {reference_id} of {key[0]} {key[1]}", "one that was registered with it"
+        )
+    path = kept(location_of(store), _reference(reference_id))
+    return replace(model, reference=_described(held[reference_id]), reference_path=path)
 
 
 def why_absent(con: duckdb.DuckDBPyConnection, store: Store, version: ModelVersion) -> str:
@@ -144,8 +156,8 @@ def why_absent(con: duckdb.DuckDBPyConnection, store: Store, version: ModelVersi
         )
     digests = ", ".join(_short(model.version.digest) for model in same)
     return (
-        f"the digest differs: the device ran {version.name} {version.version} "
-        f"{_short(version.digest)}, registered here is {digests}"
+        "the model here is not what the device ran, the digest differs: the device ran "
+        f"{version.name} {version.version} {_short(version.digest)}, registered here is {digests}"
     )
 
 
@@ -246,6 +258,10 @@ def _registered(
         reference_path=kept(store, _reference(reference.reference_id)) if reference else None,
         registered_at=registered_at.astimezone(UTC),
     )
+
+
+def _described(row: tuple[Any, ...]) -> Reference:
+    return Reference(row[3], row[4], row[5], _utc(row[6]), _utc(row[7]))
 
 
 def _feature(stored: Mapping[str, Any]) -> Feature:

@@ -127,13 +127,25 @@ def test_an_unknown_decision_is_none(con, plant) -> None:
     assert explain(con, plant.store, "0" * 32 + "-" + "0" * 16) is None
 
 
+def asked_for(plant, id_: str, **options: object) -> Namespace:
+    asked = {"store": str(plant.store), "id": id_, "json": False, "verify": False}
+    return Namespace(**{**asked, "versus": "fleet", **options})
+
+
 def test_the_command_prints_what_the_value_holds(plant, capsys) -> None:
-    asked = Namespace(store=str(plant.store), id=plant.ids["executed"], json=False)
+    asked = Namespace(
+        store=str(plant.store), id=plant.ids["executed"], json=False, verify=False, versus="fleet"
+    )
     assert explain_command.run(asked) == 0
     said = capsys.readouterr().out
     for expected in (
         "engine-049 chose ground",
         "outcome    failed",
+        "release    1 on 1 of 1 devices that decided in the 24 h before",
+        "verdict    proposed ground, score 0.8",
+        "chain: not chained",
+        "drift      not known: 1 decisions of the 7 days before beside all of the reference (1,500 rows)",
+        "nearest    none: no earlier decision of this type and version was known then",
         "pass    powered",
         "base",
         "threshold",
@@ -145,7 +157,9 @@ def test_the_command_prints_what_the_value_holds(plant, capsys) -> None:
 
 
 def test_the_command_says_what_else_could_have_been(con, plant, capsys) -> None:
-    asked = Namespace(store=str(plant.store), id=plant.ids["blocked"], json=False)
+    asked = Namespace(
+        store=str(plant.store), id=plant.ids["blocked"], json=False, verify=False, versus="fleet"
+    )
     assert explain_command.run(asked) == 0
     said = capsys.readouterr().out
     assert "binding, had it passed, the device would have acted" in said
@@ -155,7 +169,13 @@ def test_the_command_says_what_else_could_have_been(con, plant, capsys) -> None:
 
 
 def test_the_command_prints_the_full_value_as_json(con, plant, capsys) -> None:
-    asked = Namespace(store=str(plant.store), id=plant.ids["missing value"], json=True)
+    asked = Namespace(
+        store=str(plant.store),
+        id=plant.ids["missing value"],
+        json=True,
+        verify=False,
+        versus="fleet",
+    )
     assert explain_command.run(asked) == 0
     explanation = explain(con, plant.store, plant.ids["missing value"])
     assert explanation is not None
@@ -164,7 +184,7 @@ def test_the_command_prints_the_full_value_as_json(con, plant, capsys) -> None:
 
 def test_the_command_refuses_an_unknown_id(plant) -> None:
     with pytest.raises(WrongUse, match="found no decision nope"):
-        explain_command.run(Namespace(store=str(plant.store), id="nope", json=False))
+        explain_command.run(asked_for(plant, "nope"))
 
 
 def models(plant, **options: object) -> int:
