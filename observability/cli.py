@@ -121,7 +121,9 @@ def _moving(commands: argparse._SubParsersAction) -> None:
         "--reference", metavar="FILE", help="Parquet: device_id, decided_at, the features"
     )
     add.add_argument(
-        "--features", metavar="YAML", help="names, units and levels, in the model's order"
+        "--features",
+        metavar="YAML",
+        help="in the model's order: name, unit, levels, low, high, actionable, player",
     )
     add.add_argument("--threshold", type=float, help="the score from which the action is proposed")
     show = actions.add_parser("show", help="one model's versions in full")

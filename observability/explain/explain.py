@@ -16,7 +16,7 @@ from observability.explain.explanation import FLEET, Attributions, Explanation, 
 from observability.explain.inputs_then import InputsThen, inputs_then
 from observability.explain.past import nearest_past
 from observability.explain.policy import decisive
-from observability.explain.recorded import recorded
+from observability.explain.recorded import recorded, withheld
 from observability.explain.sentence import sentence
 from observability.explain.usual import UsualRange, usual_ranges
 from observability.explain.versus import Compared, compared, other_decision
@@ -113,13 +113,13 @@ def _of_model(
     model = find(con, store, decision.model)
     if model is None:
         return _OfModel(missing=(why_absent(con, store, decision.model),))
+    kept_back = withheld(decision, model) or (withheld(other.decision, model) if other else "")
+    if kept_back:
+        return _OfModel(missing=(kept_back,))
     try:
-        of_device = recorded(decision, model)
-        if other is not None:
-            recorded(other.decision, model)
         ready = compared(model, stored, beside.own, other, beside.versus)
         drift = inputs_then(model, stored, beside.own)
-        attributions = attribute_decision(ready.engine, of_device)
+        attributions = attribute_decision(ready.engine, recorded(decision, model))
     except ModelError as error:
         return _OfModel(missing=(f"the model cannot explain this decision: {error}",))
     except ImportError as error:

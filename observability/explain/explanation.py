@@ -122,10 +122,16 @@ class Explanation:
     rollout: Rollout | None = None
     chain: Place | None = None
 
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from observability.explain.html import explanation_html  # here: it draws this value
 
-def as_json(explanation: Explanation) -> dict[str, Any]:
-    """The whole value for JSON: times ISO 8601 with Z, numbers that are not finite as null."""
-    return _plain(explanation)
+        return explanation_html(self)
+
+
+def as_json(value: Any) -> dict[str, Any]:
+    """An explanation, or a verification of one, for JSON: times ISO 8601 with Z, not finite as null."""
+    return _plain(value)
 
 
 def _plain(value: Any) -> Any:

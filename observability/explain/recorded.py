@@ -9,11 +9,10 @@ from traces.conventions import PSEUDONYM, WITHHELD
 from traces.errors import ModelError
 
 
-def recorded(decision: Decision, model: RegisteredModel) -> Recorded:
-    """What is needed to replay a decision; the model's threshold where the device recorded none.
+def withheld(decision: Decision, model: RegisteredModel) -> str:
+    """Which features stayed on the device, or only a pseudonym left it: NaN would be another input.
 
-    Raises ModelError where a feature stayed on the device, or only a pseudonym left it: NaN would be
-    another input.
+    One line, empty where the model can be replayed.
     """
     levels = decision.categoricals
     names = [
@@ -21,12 +20,19 @@ def recorded(decision: Decision, model: RegisteredModel) -> Recorded:
         for feature in model.features
         if feature.name in decision.withheld or levels.get(feature.name, "").startswith(PSEUDONYM)
     ]
-    if names:
-        raise ModelError(
-            f"{', '.join(names)} {WITHHELD}",
-            "every feature",
-            "what the model saw cannot be replayed",
-        )
+    if not names:
+        return ""
+    return f"{', '.join(names)} {WITHHELD}: what the model saw there cannot be replayed here"
+
+
+def recorded(decision: Decision, model: RegisteredModel) -> Recorded:
+    """What is needed to replay a decision; the model's threshold where the device recorded none.
+
+    Raises ModelError where something of it was withheld.
+    """
+    kept_back = withheld(decision, model)
+    if kept_back:
+        raise ModelError(kept_back, "every feature")
     proposed = decision.recommendation
     threshold = proposed.threshold if proposed else None
     return Recorded(

@@ -20,7 +20,7 @@ import duckdb
 from observability.store.location import Location, Store, location_of
 from observability.store.postgres import has_catalog
 from observability.store.s3 import s3_here
-from traces.errors import StoreError, first_line
+from traces.errors import StoreError, WrongUse, first_line
 
 SCHEMA_VERSION = 4
 ALIAS = "fleet"
@@ -118,6 +118,16 @@ def attach(store: Location, *, read_only: bool) -> duckdb.DuckDBPyConnection:
         con.close()
         raise
     return con
+
+
+def folder_of(con: duckdb.DuckDBPyConnection) -> Location:
+    """The store folder that a connection reads. Raises WrongUse where it is none, or not a folder."""
+    attached = "SELECT path FROM duckdb_databases() WHERE database_name = ?"
+    row = con.execute(attached, [ALIAS]).fetchone()
+    kind, _, catalog = str(row[0] if row else "nothing").partition(":")
+    if kind != "sqlite":
+        raise WrongUse(f"a connection to {kind}", "one to a store folder", "name the store instead")
+    return location_of(Path(catalog).parent)
 
 
 def cursor(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:

@@ -13,9 +13,8 @@ import polars as pl
 from observability.store.read_past import OWN_DECISIONS, Past
 from observability.store.stored import StoredDecision, as_stored, first_row
 
-_DAYS = (60, 4000)
-"""How far in decided_at to look: the first stretch that suffices is taken, so that a large store
-answers as a small one does."""
+_DAYS = timedelta(days=60)
+"""How far in decided_at to look before the device's last decisions: gates of before say little of now."""
 
 _OTHER = """
 FROM decisions
@@ -31,8 +30,8 @@ def other_proposal(
 ) -> StoredDecision | None:
     """The device's latest earlier decision of the type that proposed another action; None if none.
 
-    `own` as `own_past` gives it; only where no such decision is among them is it looked for before
-    them and with other inputs. Its outcomes and reviews are left out.
+    `own` as `own_past` gives it; only where no such decision is among them is it looked for in the 60
+    days before and with other inputs. Its outcomes and reviews are left out.
     """
     proposed = stored.decision.recommendation
     if proposed is None:
@@ -57,12 +56,8 @@ def _last_at(
     whole = own.rows.height < OWN_DECISIONS
     if whole and _layouts(con, stored.decision.type) == 1:
         return None
-    for days in _DAYS:
-        between = {"since": stored.decided_at - timedelta(days=days), "before": stored.decided_at}
-        found = con.execute(_LAST_AT, {**asked, **between}).fetchall()[0][0]
-        if found is not None:
-            return found
-    return None
+    between = {"since": stored.decided_at - _DAYS, "before": stored.decided_at}
+    return con.execute(_LAST_AT, {**asked, **between}).fetchall()[0][0]
 
 
 def _layouts(con: duckdb.DuckDBPyConnection, decision_type: str) -> int:
