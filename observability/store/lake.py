@@ -197,8 +197,8 @@ def now(con: duckdb.DuckDBPyConnection) -> datetime:
 
 def schema_version(con: duckdb.DuckDBPyConnection) -> int:
     """The schema version that the catalog states."""
-    row = con.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
-    return int(row[0]) if row else 0
+    meta = dict(con.execute("SELECT key, value FROM meta").fetchall())  # to filter takes longer
+    return int(meta.get("schema_version", 0))
 
 
 @functools.cache

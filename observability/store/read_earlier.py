@@ -18,9 +18,10 @@ _DAYS = timedelta(days=60)
 
 _OTHER = """
 FROM decisions
-WHERE device_id = $device AND decision_type = $type AND received_at <= $received_at
-    AND recommendation <> $proposed AND score IS NOT NULL AND threshold IS NOT NULL
+WHERE device_id || '' = $device AND decision_type || '' = $type AND recommendation || '' <> $proposed
+    AND received_at + INTERVAL 0 SECOND <= $received_at AND score + threshold IS NOT NULL
 """
+"""As expressions: read_past.py says why."""
 _LAST_AT = f"SELECT max(decided_at) {_OTHER} AND decided_at > $since AND decided_at < $before"
 _DECIDED_AT = f"SELECT * {_OTHER} AND decided_at = $at ORDER BY decision_id LIMIT 1"
 

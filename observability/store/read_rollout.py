@@ -17,8 +17,8 @@ SELECT version, count(*) AS devices
 FROM (
     SELECT device_id, arg_max(model_version, decided_at) AS version
     FROM decisions
-    WHERE decided_at > $since AND decided_at <= $until AND decision_type = $type
-        AND model_name = $name
+    WHERE decided_at > $since AND decided_at <= $until
+        AND decision_type || '' = $type AND model_name || '' = $name
     GROUP BY device_id
 )
 GROUP BY version

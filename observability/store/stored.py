@@ -70,7 +70,7 @@ def stored_decision(con: duckdb.DuckDBPyConnection, decision_id: str) -> StoredD
         return None
     outcomes = con.execute(
         "SELECT label, value, source, observed_at, received_at FROM outcomes"
-        " WHERE decision_id = ? AND device_id = ? ORDER BY received_at, observed_at",
+        " WHERE decision_id = ? AND device_id || '' = ? ORDER BY received_at, observed_at",
         [decision_id, row["device_id"]],
     ).fetchall()
     return replace(
@@ -117,7 +117,7 @@ def _reviews(
         return ()
     rows = con.execute(
         "SELECT gate, verdict, reviewer, reason, action, reviewed_at, received_at FROM reviews"
-        " WHERE decision_id = ? AND device_id = ? ORDER BY reviewed_at, received_at, span_id",
+        " WHERE decision_id = ? AND device_id || '' = ? ORDER BY reviewed_at, received_at, span_id",
         [decision_id, device_id],
     ).fetchall()
     return tuple(KnownReview(*row) for row in rows)
