@@ -1,5 +1,6 @@
 """What an explanation costs beside its peers: the same model and rows, in one run, in CPU time.
 
+One decision, everything that its page shows, at a million of them: milliseconds of wall time.
 Trees: shap path-dependent (LightGBM's own), shap interventional, woodelf-explainer and explainerdashboard.
 Black box: shap's PermutationExplainer at equal error against all coalitions counted out.
 """
@@ -20,6 +21,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 import machine
 import numpy as np
 import shap
+from explain_decision import decision
 from explain_peers import least_s
 
 from observability.explain.attribution import Explainer, attribute, explainer
@@ -150,13 +152,28 @@ def permutations_beside_shap(decisions: int) -> dict[str, object]:
     }
 
 
+def one_decision(folder: Path, quick: bool) -> dict[str, object]:
+    """The explanation of one decision in a large store."""
+    machine.say("one decision")
+    return decision(folder, 20_000 if quick else 1_000_000, rounds=11 if quick else 41)
+
+
 def main() -> None:
     """Run all parts and print a table and one line of JSON."""
     parser = argparse.ArgumentParser()
     parser.add_argument(
         "--quick", action="store_true", help="a quarter of the rows, 100 trees only"
     )
-    quick = parser.parse_args().quick
+    parser.add_argument(
+        "--decision", action="store_true", help="only the explanation of one decision, no peers"
+    )
+    arguments = parser.parse_args()
+    quick, alone = arguments.quick, arguments.decision
+    if alone:
+        with tempfile.TemporaryDirectory() as work:
+            figures = one_decision(Path(work), quick)
+        machine.report(figures, "one decision, everything on its page", "duckdb", "numba")
+        return
     if not PEERS.exists():
         parser.error(f"no {PEERS.relative_to(machine.ROOT)}: benchmarks/peers.sh explain makes it")
     warnings.filterwarnings("ignore", category=UserWarning, module="shap")
@@ -167,6 +184,7 @@ def main() -> None:
         np.save(Path(work) / "labels.npy", labels)
         for trees in (100,) if quick else (100, 500):
             figures |= trees_beside_peers(Path(work), rows, trees)
+        figures |= one_decision(Path(work), quick)
     figures |= permutations_beside_shap(10 if quick else 40)
     about = f"{len(rows)} rows of {FEATURES} features, depth 6, {BACKGROUND} background rows"
     machine.report(figures, about, "lightgbm", "shap", "numba", "onnxruntime")

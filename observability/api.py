@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import duckdb
+
 from observability.explain import explain as explanations
-from observability.explain.explanation import Explanation
+from observability.explain.explanation import FLEET, Explanation
 from observability.monitor import scorecard as scorecards
 from observability.monitor.scorecard import Scorecard
-from observability.store.lake import connect
+from observability.store.lake import connect, folder_of
 from observability.store.location import Store, location_of
 from observability.store.read import Window
 from observability.store.views import view_name
@@ -16,14 +18,22 @@ from observability.store.views import view_name
 __all__ = ["connect", "explain", "scorecard", "view_name"]
 
 
-def explain(store: Store, decision_id: str, files: str | Path | None = None) -> Explanation | None:
-    """Why one decision was made; None where the store does not hold it; `store` and `files` as for `connect`.
+def explain(
+    store: Store | duckdb.DuckDBPyConnection,
+    decision_id: str,
+    files: str | Path | None = None,
+    versus: str = FLEET,
+) -> Explanation | None:
+    """Why one decision was made; None where the store does not hold it. A notebook draws what it returns.
 
-    Raises StoreError.
+    `store` and `files` as for `connect`, or what it returned for a folder; `versus` is `fleet`, `device`
+    or the id of another decision. Raises StoreError and WrongUse.
     """
+    if isinstance(store, duckdb.DuckDBPyConnection):
+        return explanations.explain(store, folder_of(store), decision_id, versus)
     where = location_of(store, files)
     with connect(where) as con:
-        return explanations.explain(con, where, decision_id)
+        return explanations.explain(con, where, decision_id, versus)
 
 
 def scorecard(

@@ -56,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     _serving(commands)
     _moving(commands)
     _asking(commands)
+    _judging(commands)
     _keeping(commands)
     commands.add_parser("device", help="keys and status, on the device itself")
     return parser
@@ -121,7 +122,9 @@ def _moving(commands: argparse._SubParsersAction) -> None:
         "--reference", metavar="FILE", help="Parquet: device_id, decided_at, the features"
     )
     add.add_argument(
-        "--features", metavar="YAML", help="names, units and levels, in the model's order"
+        "--features",
+        metavar="YAML",
+        help="in the model's order: name, unit, levels, low, high, actionable, player",
     )
     add.add_argument("--threshold", type=float, help="the score from which the action is proposed")
     show = actions.add_parser("show", help="one model's versions in full")
@@ -144,6 +147,21 @@ def _keeping(commands: argparse._SubParsersAction) -> None:
 def _asking(commands: argparse._SubParsersAction) -> None:
     explain = _command(commands, "explain", "why one decision was made")
     explain.add_argument("id", metavar="ID", help="<32 hex trace id>-<16 hex span id>")
+    explain.add_argument(
+        "--versus",
+        default="fleet",
+        metavar="WHAT",
+        help="fleet, device or the ID of another decision",
+    )
+    explain.add_argument(
+        "--verify", action="store_true", help="compute it again: match, drifted or cannot reproduce"
+    )
+    sql = _command(commands, "sql", "ask the store, read-only")
+    sql.add_argument("query", metavar="QUERY")
+    sql.add_argument("--csv", action="store_true", help="print CSV")
+
+
+def _judging(commands: argparse._SubParsersAction) -> None:
     gates = commands.add_parser("gates", help="what gates did, and what others would have done")
     gates.set_defaults(module="gates")
     actions = gates.add_subparsers(
@@ -157,9 +175,6 @@ def _asking(commands: argparse._SubParsersAction) -> None:
     change.add_argument("--drop", action="store_true", help="without the gate")
     change.add_argument("--add", metavar="RULE", help="'INPUT OP LIMIT': pass while it holds")
     _common(backtest)
-    sql = _command(commands, "sql", "ask the store, read-only")
-    sql.add_argument("query", metavar="QUERY")
-    sql.add_argument("--csv", action="store_true", help="print CSV")
 
 
 def _command(

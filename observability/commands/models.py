@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -95,9 +96,11 @@ def _facts(model: RegisteredModel) -> str:
         "threshold": "none" if model.threshold is None else f"{model.threshold:g}",
         "reference": _reference(model),
         "registered": f"{model.registered_at:%Y-%m-%dT%H:%M:%SZ}",
-        "features": ", ".join(map(_feature, model.features)),
+        "features": f"{len(model.features):,}, in the model's order",
     }
-    return "".join(f"{name:<11} {value}\n" for name, value in facts.items())
+    lines = [f"{name:<11} {value}" for name, value in facts.items()]
+    lines += [f"  {_feature(feature)}" for feature in model.features]
+    return "\n".join(lines) + "\n"
 
 
 def _reference(model: RegisteredModel) -> str:
@@ -112,8 +115,13 @@ def _reference(model: RegisteredModel) -> str:
 
 
 def _feature(feature: Feature) -> str:
+    ends = ["open" if end is None else f"{end:g}" for end in (feature.low, feature.high)]
+    notes = [f"one of {', '.join(feature.levels)}"] if feature.levels else []
+    notes += [f"{ends[0]} to {ends[1]}"] if ends != ["open", "open"] else []
+    notes += [] if feature.actionable else ["not for people to change"]
+    notes += [f"part of {feature.player}"] if feature.player else []
     unit = f" [{feature.unit}]" if feature.unit else ""
-    return f"{feature.name}{unit}{' (categorical)' if feature.levels else ''}"
+    return f"{feature.name}{unit}{': ' if notes else ''}{'; '.join(notes)}"
 
 
 def _plain(model: RegisteredModel) -> dict[str, Any]:
@@ -126,7 +134,7 @@ def _plain(model: RegisteredModel) -> dict[str, Any]:
         "path": str(model.artifact_path),
         "link": model.link,
         "threshold": model.threshold,
-        "features": [{"name": f.name, "unit": f.unit, "levels": f.levels} for f in model.features],
+        "features": [asdict(feature) for feature in model.features],
         "registered_at": f"{model.registered_at:%Y-%m-%dT%H:%M:%S.%fZ}",
         "reference": None
         if held is None

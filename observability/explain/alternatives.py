@@ -1,11 +1,12 @@
 """What else the device could have done: the smallest flips, and who had which share in what it did.
 
-Owns what they are measured in: the device's own spread of each input, the fleet's background.
+Owns what can be changed and what a change is measured in: the device's own spread of each input.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +15,7 @@ from observability.explain.candidates import Lever
 from observability.explain.flip import Flips, smallest_flips
 from observability.explain.policy import policy_of
 from observability.explain.shares import Shares, shares
-from observability.explain.usual import UNKNOWN, UsualRange, usual_ranges
+from observability.explain.usual import UNKNOWN, UsualRange
 from observability.models.features import Feature, encode_row
 from observability.models.model import Model
 from observability.store.stored import StoredDecision
@@ -26,13 +27,11 @@ class Alternatives:
 
     `action` is the one not taken: what was proposed and stopped, or what the other side of the threshold
     proposes. That side's gates were read from the decision `gates_seen_in`, empty where the decision
-    itself names all that is known. `own` is the device's usual range of each feature, in the model's
-    order; its IQR is the unit of a flip's cost.
+    itself names all that is known. The unit of a flip's cost is the IQR of the device's usual range.
     """
 
     action: str
     gates_seen_in: str
-    own: tuple[UsualRange, ...]
     flips: Flips
     shares: Shares
 
@@ -42,36 +41,44 @@ def alternatives(
     features: Sequence[Feature],
     stored: StoredDecision,
     other: StoredDecision | None,
-    own: np.ndarray,
+    usual: Mapping[str, UsualRange],
     background: np.ndarray,
+    seen: np.ndarray,
 ) -> Alternatives:
-    """What else the device could have done, each feature changed within what the background has seen.
+    """What else the device could have done: each actionable feature changed within what it can be.
 
-    `other` is the device's latest earlier decision that proposed another action; `own`
-    `(n, n_inputs)` its own past inputs in the decision's order; `background` rows of the model's
-    features. Raises ModelError where the records do not tell.
+    `other` is the device's latest earlier decision that proposed another action; `usual` its usual
+    range of each input, by name. Shares are against `background`; what a feature can be is what was
+    `seen` of it, where its list does not say: both rows of the model's features. Raises ModelError
+    where the records do not tell.
     """
     decision = stored.decision
     policy = policy_of(
         decision, features, other.decision if other else None, other.decision_id if other else ""
     )
     row = encode_row(features, decision.inputs, decision.categoricals)[0]
-    ranges = dict(zip(decision.inputs, usual_ranges(own), strict=True))
-    usual = tuple(ranges.get(feature.name, UNKNOWN) for feature in features)
-    levers = [_lever(at, each.iqr, background[:, at]) for at, each in enumerate(usual)]
+    levers = [
+        _lever(at, feature, usual.get(feature.name, UNKNOWN).iqr, seen[:, at])
+        for at, feature in enumerate(features)
+        if feature.actionable
+    ]
     sides = (policy.below, policy.above)
     return Alternatives(
         action=next(side.action for side in sides if side.action != decision.action),
         gates_seen_in="".join(side.seen_in for side in sides),
-        own=usual,
         flips=smallest_flips(model, policy, row, levers),
         shares=shares(model, policy, row, background),
     )
 
 
-def _lever(feature: int, iqr: float, seen: np.ndarray) -> Lever:
-    """A feature that can be changed within the values `(n,)` that were seen of it."""
+def _lever(at: int, feature: Feature, iqr: float, seen: np.ndarray) -> Lever:
+    """A feature within its stated range, and where an end is open within the values `(n,)` seen of it."""
     known = seen[np.isfinite(seen)]
-    if not len(known):
-        return Lever(feature, iqr)
-    return Lever(feature, iqr, float(known.min()), float(known.max()))
+    low = float(known.min()) if len(known) else -math.inf
+    high = float(known.max()) if len(known) else math.inf
+    return Lever(
+        at,
+        iqr,
+        low if feature.low is None else feature.low,
+        high if feature.high is None else feature.high,
+    )

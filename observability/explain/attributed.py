@@ -6,20 +6,19 @@ Owns the checks that decide whether attributions may be shown, and the spec that
 from __future__ import annotations
 
 import functools
-import hashlib
 import importlib.metadata
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from observability.explain.attribution import Explainer, explainer
-from observability.explain.explanation import Attributions, Spec
-from observability.models.artifact import model_of, read_file
+from observability.explain.explanation import FLEET, Attributions, Spec
+from observability.explain.players import parts_of
+from observability.models.artifact import digest_of, model_of, read_file
 from observability.models.features import Feature, encode_row
 from observability.models.link import on_link
 from observability.models.model import Model
@@ -66,22 +65,51 @@ def engine(
 
     Raises ModelError where a file is missing, or is not the one that was registered.
     """
-    model = model_of(read_file(artifact, "the registered artifact"), str(artifact))
-    held = read_file(reference_path, "the registered reference")
-    stored = "sha256:" + hashlib.sha256(held).hexdigest()
-    if (model.digest, stored) != (digest, reference.reference_id):
-        damaged = artifact if model.digest != digest else reference_path
-        raise ModelError(f"{damaged} with other content", "the file as it was registered")
-    rows = background(held, features, str(reference_path))
+    model = registered_model(artifact, digest)
+    rows = fleet_background(features, reference_path, reference.reference_id)
     return build_engine(model, features, rows, reference)
 
 
+@functools.lru_cache(maxsize=KEPT_ENGINES)
+def registered_model(artifact: Path, digest: str) -> Model:
+    """The model of a registered artifact. Raises ModelError where it is missing or another one."""
+    model = model_of(read_file(artifact, "the registered artifact"), str(artifact))
+    if model.digest != digest:
+        raise _damaged(artifact)
+    return model
+
+
+@functools.lru_cache(maxsize=KEPT_ENGINES)
+def fleet_background(
+    features: tuple[Feature, ...], reference_path: Path, reference_id: str
+) -> np.ndarray:
+    """The background rows of a registered reference. Raises ModelError where it is missing or another one."""
+    held = read_file(reference_path, "the registered reference")
+    if digest_of(held) != reference_id:
+        raise _damaged(reference_path)
+    return background(held, features, str(reference_path))
+
+
 def build_engine(
-    model: Model, features: Sequence[Feature], rows: np.ndarray, reference: Reference
+    model: Model,
+    features: Sequence[Feature],
+    rows: np.ndarray,
+    reference: Reference,
+    versus: str = FLEET,
 ) -> Engine:
-    """An engine over background rows of shape `(n, n_features)`."""
-    chosen = explainer(model, rows)
-    return Engine(chosen, tuple(features), _spec(chosen, features, reference, len(rows)))
+    """An engine over background rows of shape `(n, n_features)`; `reference` says where they are from."""
+    parts = parts_of(features)
+    grouped = len(parts) < len(features)
+    chosen = explainer(model, rows, list(parts.values()) if grouped else None)
+    names = tuple(feature.name for feature in features)
+    members = tuple(tuple(names[at] for at in part) for part in parts.values())
+    spec = _spec(chosen, reference, len(rows))
+    spec = replace(spec, features=tuple(parts), players=members * grouped, versus=versus)
+    return Engine(chosen, tuple(features), replace(spec, spec_id=spec_id(spec)))
+
+
+def _damaged(path: Path) -> ModelError:
+    return ModelError(f"{path} with other content", "the file as it was registered")
 
 
 def attribute_decision(prepared: Engine, recorded: Recorded) -> Attributions:
@@ -92,14 +120,14 @@ def attribute_decision(prepared: Engine, recorded: Recorded) -> Attributions:
     model = prepared.explainer.model
     row = encode_row(prepared.features, recorded.inputs, recorded.categoricals)
     found, scores = prepared.explainer.attribute(row), np.ravel(model.score(row))
-    likeliest = int(np.argmax(scores))
+    likeliest, parts = int(np.argmax(scores)), parts_of(prepared.features).values()
     replayed, output = float(scores[likeliest]), float(np.ravel(found.output)[likeliest])
     residual = float(np.ravel(found.residual)[likeliest])
     return Attributions(
         spec=prepared.spec,
         phi=_parts(found.phi, likeliest),
-        values=tuple(_value(feature, recorded) for feature in prepared.features),
-        units=tuple(feature.unit for feature in prepared.features),
+        values=tuple(_value(part, prepared.features, recorded) for part in parts),
+        units=tuple("" if len(part) > 1 else prepared.features[part[0]].unit for part in parts),
         base=float(np.ravel(found.base)[likeliest]),
         output=output,
         threshold=on_link(recorded.threshold, model.link),
@@ -136,16 +164,19 @@ def problems(
     return found
 
 
-def _value(feature: Feature, recorded: Recorded) -> float | str:
+def _value(part: Sequence[int], features: Sequence[Feature], recorded: Recorded) -> float | str:
+    if len(part) > 1:
+        return f"{len(part)} inputs"
+    feature = features[part[0]]
     if feature.levels:
         return recorded.categoricals[feature.name]
     return float(recorded.inputs[feature.name])
 
 
-def _spec(chosen: Explainer, features: Sequence[Feature], reference: Reference, rows: int) -> Spec:
+def _spec(chosen: Explainer, reference: Reference, rows: int) -> Spec:
     model = chosen.model
     libraries = ("numba", "numpy", *model.runtime)
-    spec = Spec(
+    return Spec(
         spec_id="",
         model_digest=model.digest,
         artifact=model.artifact,
@@ -153,24 +184,27 @@ def _spec(chosen: Explainer, features: Sequence[Feature], reference: Reference, 
         link=model.link,
         algorithm=chosen.algorithm,
         library=", ".join(f"{name} {importlib.metadata.version(name)}" for name in libraries),
-        features=tuple(feature.name for feature in features),
+        features=model.feature_names,
         reference_id=reference.reference_id,
         background_rows=rows,
         background_seed=BACKGROUND_SEED,
         background_from=reference.first_at,
         background_to=reference.last_at,
     )
+
+
+def spec_id(spec: Spec) -> str:
+    """`sha256:<64 hex>` of the canonical JSON of a spec's other fields: sorted keys, no spaces, UTC times.
+
+    A field at its default is left out, so that specs from before there was such a field keep their id.
+    """
     values = {f.name: getattr(spec, f.name) for f in fields(spec) if f.name != "spec_id"}
-    return Spec(**{**values, "spec_id": spec_id(values)})
-
-
-def spec_id(values: Mapping[str, Any]) -> str:
-    """`sha256:<64 hex>` of the canonical JSON of a spec's other fields: sorted keys, no spaces, UTC times."""
+    defaults = {f.name: f.default for f in fields(spec)}
     text = json.dumps(
-        values,
+        {name: value for name, value in values.items() if value != defaults[name]},
         sort_keys=True,
         separators=(",", ":"),
         ensure_ascii=False,
         default=datetime.isoformat,
     )
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    return digest_of(text.encode())

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from observability.explain.enumeration import MOST_PLAYERS, enumerated_values
-from observability.explain.permutations import ROUNDS, SEED, sampled_values
+from observability.explain.permutations import SEED, rounds_for, sampled_values
 from observability.explain.players import Players, each_feature
 from observability.models.model import Linear, Model
 from observability.models.trees import Column, Tree, Trees, ensemble
@@ -144,16 +144,18 @@ def _of_a_black_box(model: Model, background: np.ndarray, players: Players) -> E
 
         return Explainer(model, ENUMERATION, base, enumerated)
 
+    rounds = rounds_for(len(background))
+
     def sampled(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         starts = range(0, len(rows), ROWS_AT_ONCE)
         parts = [
-            sampled_values(model, background, players, rows[at : at + ROWS_AT_ONCE])
+            sampled_values(model, background, players, rows[at : at + ROWS_AT_ONCE], rounds)
             for at in starts
         ]
         phi, error = zip(*parts, strict=True)
         return np.concatenate(phi), np.concatenate(error)
 
-    pairs = f"{PERMUTATIONS} {ROUNDS * len(background)} pairs with seed {SEED}"
+    pairs = f"{PERMUTATIONS} {rounds * len(background)} pairs with seed {SEED}"
     return Explainer(model, pairs, base, sampled)
 
 

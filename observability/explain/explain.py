@@ -5,49 +5,83 @@ Owns the order of the parts. A store without the decision's model still explains
 
 from __future__ import annotations
 
-import functools
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import duckdb
-import numpy as np
 
 from observability.explain.alternatives import Alternatives, alternatives
-from observability.explain.attributed import Engine, Recorded, attribute_decision, engine
-from observability.explain.explanation import Attributions, Explanation, GateStep
+from observability.explain.attributed import attribute_decision
+from observability.explain.explanation import FLEET, Attributions, Explanation, GateStep
+from observability.explain.inputs_then import InputsThen, inputs_then
+from observability.explain.past import nearest_past
 from observability.explain.policy import decisive
+from observability.explain.recorded import recorded, withheld
 from observability.explain.sentence import sentence
-from observability.models.artifact import read_file
-from observability.models.features import Feature
-from observability.models.reference import background
-from observability.models.registry import RegisteredModel, find, why_absent
+from observability.explain.usual import UsualRange, usual_ranges
+from observability.explain.versus import Compared, compared, other_decision
+from observability.models.registry import find, why_absent
 from observability.store.location import Store
-from observability.store.read_earlier import other_proposal, own_inputs
+from observability.store.read_chains import place
+from observability.store.read_earlier import other_proposal
+from observability.store.read_past import Past, own_past
+from observability.store.read_rollout import rollout_at
 from observability.store.stored import StoredDecision, stored_decision
 from traces import Decision, GateVerdict
-from traces.conventions import PSEUDONYM, WITHHELD
 from traces.errors import ModelError
 from traces.gates import binding, margin, rejudge
 
 
-def explain(con: duckdb.DuckDBPyConnection, store: Store, decision_id: str) -> Explanation | None:
+def explain(
+    con: duckdb.DuckDBPyConnection, store: Store, decision_id: str, versus: str = FLEET
+) -> Explanation | None:
     """Why the device acted as it did; None where no such decision is stored.
 
-    What cannot be explained (an unknown model, another digest, no reference, other inputs) is a
-    line of `missing`, never an error.
+    `versus` is what its inputs are compared with: `fleet`, `device` or the id of another decision. What
+    cannot be explained (an unknown model, another digest, no reference, other inputs) is a line of
+    `missing`, never an error. Raises WrongUse where `versus` is none of these.
     """
     stored = stored_decision(con, decision_id)
     if stored is None:
         return None
-    attributions, other_ways, missing = _parts(con, store, stored)
+    other = other_decision(con, stored, versus)
+    own = own_past(con, stored)
+    usual = dict(zip(stored.decision.inputs, usual_ranges(own.numbers), strict=True))
+    found = _of_model(con, store, stored, _Beside(own, usual, other, versus))
     return Explanation(
         stored=stored,
-        sentence=sentence(stored, attributions),
+        sentence=sentence(stored, found.attributions),
         score_margin=score_margin(stored.decision),
-        attributions=attributions,
+        attributions=found.attributions,
         gates=gate_steps(stored.decision.gates),
-        missing=missing,
-        alternatives=other_ways,
+        missing=found.missing,
+        alternatives=found.alternatives,
+        usual=usual,
+        nearest=nearest_past(con, store, stored, usual),
+        drift=found.drift,
+        rollout=rollout_at(con, stored),
+        chain=place(con, stored.device_id, stored.decision.chain),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What the decision is seen beside."""
+
+    own: Past
+    usual: Mapping[str, UsualRange]
+    other: StoredDecision | None
+    versus: str
+
+
+@dataclass(frozen=True, slots=True)
+class _OfModel:
+    """What the decision's registered model tells, and what is missing for more."""
+
+    attributions: Attributions | None = None
+    alternatives: Alternatives | None = None
+    drift: InputsThen | None = None
+    missing: tuple[str, ...] = ()
 
 
 def gate_steps(verdicts: tuple[GateVerdict, ...]) -> tuple[GateStep, ...]:
@@ -72,76 +106,43 @@ def _replays(verdict: GateVerdict) -> bool | None:
     return None if again is None else again == verdict.verdict
 
 
-def _parts(
-    con: duckdb.DuckDBPyConnection, store: Store, stored: StoredDecision
-) -> tuple[Attributions | None, Alternatives | None, tuple[str, ...]]:
-    decision = stored.decision
+def _of_model(
+    con: duckdb.DuckDBPyConnection, store: Store, stored: StoredDecision, beside: _Beside
+) -> _OfModel:
+    decision, other = stored.decision, beside.other
     model = find(con, store, decision.model)
     if model is None:
-        return None, None, (why_absent(con, store, decision.model),)
-    withheld = _withheld(decision, model)
-    if withheld:
-        return None, None, (withheld,)
-    if model.reference is None or model.reference_path is None:
-        name = f"{model.version.name} {model.version.version}"
-        absent = f"no reference is registered for {name}: there is nothing to compare with"
-        return None, None, (absent,)
+        return _OfModel(missing=(why_absent(con, store, decision.model),))
+    kept_back = withheld(decision, model) or (withheld(other.decision, model) if other else "")
+    if kept_back:
+        return _OfModel(missing=(kept_back,))
     try:
-        prepared = engine(
-            model.artifact_path,
-            model.version.digest,
-            model.features,
-            model.reference_path,
-            model.reference,
-        )
-        attributions = attribute_decision(prepared, _recorded(decision, model))
+        ready = compared(model, stored, beside.own, other, beside.versus)
+        drift = inputs_then(model, stored, beside.own)
+        attributions = attribute_decision(ready.engine, recorded(decision, model))
     except ModelError as error:
-        return None, None, (f"the model cannot explain this decision: {error}",)
+        return _OfModel(missing=(f"the model cannot explain this decision: {error}",))
     except ImportError as error:
-        return None, None, (f"{error.name} is not installed: nothing here can attribute a score",)
+        absent = f"{error.name} is not installed: nothing here can attribute a score"
+        return _OfModel(missing=(absent,))
     if not attributions.adds_up:
-        return attributions, None, ()
+        return _OfModel(attributions, drift=drift)
     try:
-        rows = _background(model.reference_path, model.features)
-        return attributions, _alternatives(con, stored, prepared, rows), ()
+        other_ways = _alternatives(con, stored, ready, beside)
     except ModelError as error:
         unknown = f"what else the device could have done is not known: {error}"
-        return attributions, None, (unknown,)
+        return _OfModel(attributions, drift=drift, missing=(unknown,))
+    return _OfModel(attributions, other_ways, drift)
 
 
 def _alternatives(
-    con: duckdb.DuckDBPyConnection, stored: StoredDecision, prepared: Engine, rows: np.ndarray
+    con: duckdb.DuckDBPyConnection,
+    stored: StoredDecision,
+    ready: Compared,
+    beside: _Beside,
 ) -> Alternatives:
-    other, own = other_proposal(con, stored), own_inputs(con, stored)
-    model = prepared.explainer.model
-    return alternatives(model, prepared.features, stored, other, own, rows)
-
-
-@functools.lru_cache(maxsize=8)
-def _background(reference: Path, features: tuple[Feature, ...]) -> np.ndarray:
-    """The background of a reference, whose path names its content."""
-    return background(read_file(reference, "the registered reference"), features, str(reference))
-
-
-def _withheld(decision: Decision, model: RegisteredModel) -> str:
-    """Which features stayed on the device, or only a pseudonym left it: NaN would be another input."""
-    levels = decision.categoricals
-    names = [
-        feature.name
-        for feature in model.features
-        if feature.name in decision.withheld or levels.get(feature.name, "").startswith(PSEUDONYM)
-    ]
-    if not names:
-        return ""
-    return f"{', '.join(names)} {WITHHELD}: what the model saw there cannot be replayed here"
-
-
-def _recorded(decision: Decision, model: RegisteredModel) -> Recorded:
-    proposed = decision.recommendation
-    threshold = proposed.threshold if proposed else None
-    return Recorded(
-        inputs=decision.inputs,
-        categoricals=decision.categoricals,
-        score=proposed.score if proposed else None,
-        threshold=model.threshold if threshold is None else threshold,
+    model, features = ready.engine.explainer.model, ready.engine.features
+    proposal = other_proposal(con, stored, beside.own)
+    return alternatives(
+        model, features, stored, proposal, beside.usual, ready.background, ready.seen
     )

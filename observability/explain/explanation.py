@@ -8,21 +8,32 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
 from observability.explain.alternatives import Alternatives
+from observability.explain.inputs_then import InputsThen
+from observability.explain.past import NearestPast
+from observability.explain.usual import UsualRange
+from observability.store.read_chains import Place
+from observability.store.read_rollout import Rollout
 from observability.store.stored import StoredDecision
 from traces import GateVerdict
+
+FLEET = "fleet"
+"""What an attribution is relative to unless asked otherwise: the background of the model's reference."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
     """Everything that makes an attribution reproducible.
 
-    `background_rows` of the reference were drawn with `background_seed`; its decisions were made
-    from `background_from` to `background_to`, UTC.
+    `features` names the parts in the order of phi; where features share parts, `players` has the
+    members of each part, else it is empty. `versus` is what it is relative to: `fleet`, then
+    `background_rows` of the reference were drawn with `background_seed`; `device ID`, its own decisions
+    before; or `decision ID`, then `reference_id` is the digest of those rows. They were decided from
+    `background_from` to `background_to`, UTC.
     """
 
     spec_id: str
@@ -38,6 +49,8 @@ class Spec:
     background_seed: int
     background_from: datetime | None
     background_to: datetime | None
+    players: tuple[tuple[str, ...], ...] = ()
+    versus: str = FLEET
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +58,11 @@ class Attributions:
     """Shapley values of one decision, in the link unit of `spec.link`.
 
     `base + sum(phi) == output` up to `residual`; `threshold` is on the same scale, None where it has
-    no place there. `phi`, `values` (as recorded: a level as its text) and `units` follow
-    `spec.features`. `replay_error` is the absolute difference between the model's score here and the
-    device's, in the unit of the score; None where the device recorded no score. `problems` is empty
-    where all is in order. `standard_error` follows `phi`, 0 where the algorithm is exact.
+    no place there. `phi`, `values` (as recorded: a level as its text, of a shared part how many inputs
+    it has) and `units` follow `spec.features`. `replay_error` is the absolute difference between the
+    model's score here and the device's, in the unit of the score; None where the device recorded none.
+    `problems` is empty where all is in order. `standard_error` follows `phi`, 0 where the algorithm is
+    exact.
     """
 
     spec: Spec
@@ -90,7 +104,9 @@ class Explanation:
 
     `score_margin` is score minus threshold, in the unit of the score. `missing` says, one line each,
     what could not be explained and why. `alternatives` is what else the device could have done, None
-    where its records or the model do not tell.
+    where its records or the model do not tell. `usual` is the device's own usual range by numeric input,
+    over its last 1,000 decisions with this one. `drift` is None where the model has no reference, `chain`
+    where the decision has no place in one.
     """
 
     stored: StoredDecision
@@ -100,11 +116,22 @@ class Explanation:
     gates: tuple[GateStep, ...]
     missing: tuple[str, ...]
     alternatives: Alternatives | None = None
+    usual: Mapping[str, UsualRange] = field(default_factory=dict)
+    nearest: NearestPast | None = None
+    drift: InputsThen | None = None
+    rollout: Rollout | None = None
+    chain: Place | None = None
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        from observability.explain.html import explanation_html  # here: it draws this value
+
+        return explanation_html(self)
 
 
-def as_json(explanation: Explanation) -> dict[str, Any]:
-    """The whole value for JSON: times ISO 8601 with Z, numbers that are not finite as null."""
-    return _plain(explanation)
+def as_json(value: Any) -> dict[str, Any]:
+    """An explanation, or a verification of one, for JSON: times ISO 8601 with Z, not finite as null."""
+    return _plain(value)
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,16 @@ from observability.models.model import Model
 
 SEED = 0
 ROUNDS = 2
+LEAST_PAIRS = 200
+
+
+def rounds_for(background_count: int) -> int:
+    """How often each background row is visited: a small background more often.
+
+    >>> rounds_for(1000), rounds_for(1)
+    (2, 200)
+    """
+    return max(ROUNDS, -(-LEAST_PAIRS // background_count))
 
 
 def sampled_values(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from observability.models.features import Feature
 from observability.models.model import Model
 from traces.errors import WrongUse
 
@@ -20,6 +21,20 @@ ROWS_AT_ONCE = 1 << 16
 def each_feature(count: int) -> Players:
     """A player for each feature."""
     return [[number] for number in range(count)]
+
+
+def parts_of(features: Sequence[Feature]) -> dict[str, list[int]]:
+    """The feature numbers of each part of an attribution, by the name of its player or only feature.
+
+    >>> parts_of([Feature("b1", player="spectrum"), Feature("t"), Feature("b2", player="spectrum")])
+    {'spectrum': [0, 2], 't': [1]}
+    """
+    members: dict[str, list[int]] = {}
+    for number, feature in enumerate(features):
+        members.setdefault(feature.player or feature.name, []).append(number)
+    return {
+        features[part[0]].name if len(part) == 1 else name: part for name, part in members.items()
+    }
 
 
 def player_of(players: Players, feature_count: int) -> np.ndarray:

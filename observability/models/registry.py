@@ -7,7 +7,7 @@ row names it; what is registered once under a name, version and digest never cha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import duckdb
 
 from observability.models.artifact import model_of, read_file
-from observability.models.features import Feature, refuse_repeats
+from observability.models.features import Feature, check_names
 from observability.models.link import Link
 from observability.models.model import Model
 from observability.models.reference import Reference, describe
@@ -123,15 +123,27 @@ def registered(
 ) -> tuple[RegisteredModel, ...]:
     """All registered models, by name and time of registration; None asks nothing."""
     rows = con.execute(_REFERENCES).fetchall()
-    references = {
-        row[:3]: Reference(row[3], row[4], row[5], _utc(row[6]), _utc(row[7])) for row in rows
-    }
+    references = {row[:3]: _described(row) for row in rows}
     asked = (name, version, digest)
     return tuple(
         _registered(row, references.get(row[:3]), location_of(store))
         for row in con.execute(_MODELS).fetchall()
         if all(wanted in (None, given) for wanted, given in zip(asked, row[:3], strict=True))
     )
+
+
+def with_reference(
+    con: duckdb.DuckDBPyConnection, store: Store, model: RegisteredModel, reference_id: str
+) -> RegisteredModel:
+    """The model with one of its references, also if another is the current one. Raises ModelError."""
+    key = (model.version.name, model.version.version, model.version.digest)
+    held = {row[3]: row for row in con.execute(_REFERENCES).fetchall() if row[:3] == key}
+    if reference_id not in held:
+        raise ModelError(
+            f"no reference {reference_id} of {key[0]} {key[1]}", "one that was registered with it"
+        )
+    path = kept(location_of(store), _reference(reference_id))
+    return replace(model, reference=_described(held[reference_id]), reference_path=path)
 
 
 def why_absent(con: duckdb.DuckDBPyConnection, store: Store, version: ModelVersion) -> str:
@@ -144,8 +156,8 @@ def why_absent(con: duckdb.DuckDBPyConnection, store: Store, version: ModelVersi
         )
     digests = ", ".join(_short(model.version.digest) for model in same)
     return (
-        f"the digest differs: the device ran {version.name} {version.version} "
-        f"{_short(version.digest)}, registered here is {digests}"
+        "the model here is not what the device ran, the digest differs: the device ran "
+        f"{version.name} {version.version} {_short(version.digest)}, registered here is {digests}"
     )
 
 
@@ -163,7 +175,7 @@ def _checked_features(model: Model, features: Sequence[Feature], where: str) -> 
     if not features:
         return tuple(Feature(name) for name in own)
     given = [feature.name for feature in features]
-    refuse_repeats(given, "the feature list")
+    check_names(features, "the feature list")
     generic = all(name == f"Column_{number}" for number, name in enumerate(own))
     if len(given) != len(own):
         raise ModelError(f"{len(given)} features for {where}", f"{len(own)}: {', '.join(own)}")
@@ -212,7 +224,7 @@ def _model_row(
         "version": key.version,
         "digest": key.digest,
         "artifact": model.artifact,
-        "features": [{"name": f.name, "unit": f.unit, "levels": list(f.levels)} for f in features],
+        "features": [asdict(feature) for feature in features],
         "link": model.link,
         "threshold": threshold,
     }
@@ -239,12 +251,30 @@ def _registered(
         version=ModelVersion(name, version, digest),
         artifact=artifact,
         artifact_path=kept(store, _artifact(digest)),
-        features=tuple(Feature(f["name"], f["unit"], tuple(f["levels"])) for f in features),
+        features=tuple(map(_feature, features)),
         link=link,
         threshold=threshold,
         reference=reference,
         reference_path=kept(store, _reference(reference.reference_id)) if reference else None,
         registered_at=registered_at.astimezone(UTC),
+    )
+
+
+def _described(row: tuple[Any, ...]) -> Reference:
+    return Reference(row[3], row[4], row[5], _utc(row[6]), _utc(row[7]))
+
+
+def _feature(stored: Mapping[str, Any]) -> Feature:
+    """A feature as stored; before version 4 of the store it had no more than levels."""
+    actionable, player = stored.get("actionable"), stored.get("player")
+    return Feature(
+        stored["name"],
+        stored["unit"],
+        tuple(stored["levels"]),
+        low=stored.get("low"),
+        high=stored.get("high"),
+        actionable=actionable is not False,
+        player=player or "",
     )
 
 

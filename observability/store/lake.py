@@ -20,7 +20,7 @@ import duckdb
 from observability.store.location import Location, Store, location_of
 from observability.store.postgres import has_catalog
 from observability.store.s3 import s3_here
-from traces.errors import StoreError, first_line
+from traces.errors import StoreError, WrongUse, first_line
 
 SCHEMA_VERSION = 4
 ALIAS = "fleet"
@@ -120,6 +120,16 @@ def attach(store: Location, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     return con
 
 
+def folder_of(con: duckdb.DuckDBPyConnection) -> Location:
+    """The store folder that a connection reads. Raises WrongUse where it is none, or not a folder."""
+    attached = "SELECT path FROM duckdb_databases() WHERE database_name = ?"
+    row = con.execute(attached, [ALIAS]).fetchone()
+    kind, _, catalog = str(row[0] if row else "nothing").partition(":")
+    if kind != "sqlite":
+        raise WrongUse(f"a connection to {kind}", "one to a store folder", "name the store instead")
+    return location_of(Path(catalog).parent)
+
+
 def cursor(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     """A connection of its own to the same store, for another thread or a query beside a running one."""
     return _settle(con.cursor())
@@ -170,6 +180,18 @@ def has_table(con: duckdb.DuckDBPyConnection, name: str) -> bool:
     return row != (0,)
 
 
+def has_rows(con: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Whether the store has the table and anything in it: to filter an empty one costs more than to ask.
+
+    DuckLake looks up the statistics of each column again in every query, where there are none yet.
+    """
+    row = con.execute(
+        "SELECT sum(estimated_size) FROM duckdb_tables() WHERE database_name = ? AND table_name = ?",
+        [ALIAS, name],
+    ).fetchone()
+    return bool(row and row[0])
+
+
 def now(con: duckdb.DuckDBPyConnection) -> datetime:
     """The store's present, UTC: this machine's time, or on recorded time the newest received_at."""
     if clock_kind(con) == "system":
@@ -184,8 +206,8 @@ def now(con: duckdb.DuckDBPyConnection) -> datetime:
 
 def schema_version(con: duckdb.DuckDBPyConnection) -> int:
     """The schema version that the catalog states."""
-    row = con.execute("SELECT value FROM meta WHERE key = 'schema_version'").fetchone()
-    return int(row[0]) if row else 0
+    meta = dict(con.execute("SELECT key, value FROM meta").fetchall())  # to filter takes longer
+    return int(meta.get("schema_version", 0))
 
 
 @functools.cache

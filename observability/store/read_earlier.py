@@ -1,77 +1,67 @@
-"""What a device decided before one of its decisions: the last other proposal, and its own inputs.
+"""What a device proposed before one of its decisions: the last other proposal.
 
 As known when that decision arrived, so that what is read does not change later.
 """
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import duckdb
-import numpy as np
+import polars as pl
 
-from observability.store.stored import StoredDecision, stored_decision
+from observability.store.read_past import OWN_DECISIONS, Past
+from observability.store.stored import StoredDecision, as_stored, first_row
 
-OWN_DECISIONS = 2000
-"""The device's own spread of an input is taken over this many of its decisions, the last before this one."""
-_DAYS = (3, 60, 4000)
-"""How far in decided_at to look: the first stretch that suffices is taken, so that a large store
-answers as a small one does."""
+_DAYS = timedelta(days=60)
+"""How far in decided_at to look before the device's last decisions: gates of before say little of now."""
 
 _OTHER = """
-SELECT decision_id
 FROM decisions
-WHERE device_id = $device AND decision_type = $type AND decided_at > $since AND decided_at < $at
-    AND received_at <= $received_at AND recommendation <> $proposed
-    AND score IS NOT NULL AND threshold IS NOT NULL
-ORDER BY decided_at DESC, decision_id
-LIMIT 1
+WHERE device_id || '' = $device AND decision_type || '' = $type AND recommendation || '' <> $proposed
+    AND received_at + INTERVAL 0 SECOND <= $received_at AND score + threshold IS NOT NULL
 """
-
-_OWN = """
-SELECT inputs
-FROM decisions
-WHERE device_id = $device AND decision_type = $type AND layout_id = $layout
-    AND decided_at > $since AND decided_at <= $at AND received_at <= $received_at
-ORDER BY decided_at DESC
-LIMIT $last
-"""
+"""As expressions: read_past.py says why."""
+_LAST_AT = f"SELECT max(decided_at) {_OTHER} AND decided_at > $since AND decided_at < $before"
+_DECIDED_AT = f"SELECT * {_OTHER} AND decided_at = $at ORDER BY decision_id LIMIT 1"
 
 
-def other_proposal(con: duckdb.DuckDBPyConnection, stored: StoredDecision) -> StoredDecision | None:
-    """The device's latest earlier decision of the type that proposed another action; None if none."""
+def other_proposal(
+    con: duckdb.DuckDBPyConnection, stored: StoredDecision, own: Past
+) -> StoredDecision | None:
+    """The device's latest earlier decision of the type that proposed another action; None if none.
+
+    `own` as `own_past` gives it; only where no such decision is among them is it looked for in the 60
+    days before and with other inputs. Its outcomes and reviews are left out.
+    """
     proposed = stored.decision.recommendation
     if proposed is None:
         return None
-    for days in _DAYS:
-        found = con.execute(
-            _OTHER, {**_asked(stored, days), "proposed": proposed.action}
-        ).fetchone()
-        if found is not None:
-            return stored_decision(con, found[0])
-    return None
-
-
-def own_inputs(con: duckdb.DuckDBPyConnection, stored: StoredDecision) -> np.ndarray:
-    """The numeric inputs of the device's last decisions up to this one, newest first.
-
-    Shape `(n, len(decision.inputs))`, in the decision's own order; missing is NaN.
-    """
-    rows: list[tuple[list[float | None]]] = []
-    for days in _DAYS:
-        asked = {**_asked(stored, days), "layout": stored.layout_id, "last": OWN_DECISIONS}
-        rows = con.execute(_OWN, asked).fetchall()
-        if len(rows) == OWN_DECISIONS:
-            break
-    width = len(stored.decision.inputs)
-    return np.array([row[0] for row in rows], dtype=np.float64).reshape(len(rows), width)
-
-
-def _asked(stored: StoredDecision, days: int) -> dict[str, object]:
-    return {
+    asked = {
         "device": stored.device_id,
         "type": stored.decision.type,
-        "at": stored.decided_at,
         "received_at": stored.received_at,
-        "since": stored.decided_at - timedelta(days=days),
+        "proposed": proposed.action,
     }
+    among = own.rows.filter(
+        pl.col("proposed") != proposed.action, pl.col("decided_at") < stored.decided_at
+    )
+    at = among["decided_at"][0] if among.height else _last_at(con, stored, asked, own)
+    row = first_row(con, _DECIDED_AT, {**asked, "at": at}) if at else None
+    return None if row is None else as_stored(con, row)
+
+
+def _last_at(
+    con: duckdb.DuckDBPyConnection, stored: StoredDecision, asked: dict[str, object], own: Past
+) -> datetime | None:
+    whole = own.rows.height < OWN_DECISIONS
+    if whole and _layouts(con, stored.decision.type) == 1:
+        return None
+    between = {"since": stored.decided_at - _DAYS, "before": stored.decided_at}
+    return con.execute(_LAST_AT, {**asked, **between}).fetchall()[0][0]
+
+
+def _layouts(con: duckdb.DuckDBPyConnection, decision_type: str) -> int:
+    """How many lists of inputs decisions of a type came with."""
+    types = con.execute("SELECT decision_type FROM layouts").fetchall()
+    return types.count((decision_type,))

@@ -190,12 +190,14 @@ CREATE TABLE specs (
     link VARCHAR,                     -- identity or logit: the unit of phi and base
     algorithm VARCHAR,
     library VARCHAR,
-    features VARCHAR[],               -- the order of phi
+    features VARCHAR[],               -- the order of phi: of each part its feature or player
     reference_id VARCHAR,
     background_rows BIGINT,
     background_seed BIGINT,
     background_from TIMESTAMPTZ,
     background_to TIMESTAMPTZ,
+    players VARCHAR[][],              -- the features of each part where some share one, else empty
+    versus VARCHAR,                   -- fleet, device ID or decision ID: whose decisions the background is
     received_at TIMESTAMPTZ           -- when it was first used
 );
 

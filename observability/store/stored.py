@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -67,13 +68,22 @@ def stored_decision(con: duckdb.DuckDBPyConnection, decision_id: str) -> StoredD
     )
     if row is None:
         return None
-    layouts = con.execute("SELECT layout_id, names, categorical_names FROM layouts").fetchall()
-    names = next((layout[1:] for layout in layouts if layout[0] == row["layout_id"]), ([], []))
     outcomes = con.execute(
         "SELECT label, value, source, observed_at, received_at FROM outcomes"
-        " WHERE decision_id = ? AND device_id = ? ORDER BY received_at, observed_at",
+        " WHERE decision_id = ? AND device_id || '' = ? ORDER BY received_at, observed_at",
         [decision_id, row["device_id"]],
     ).fetchall()
+    return replace(
+        as_stored(con, row),
+        outcomes=tuple(KnownOutcome(*outcome) for outcome in outcomes),
+        reviews=_reviews(con, row["device_id"], decision_id),
+    )
+
+
+def as_stored(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> StoredDecision:
+    """A row of `decisions`, without what became known later."""
+    names, categorical_names = _layout(con, row["layout_id"])
+    named = {**row, "names": names, "categorical_names": categorical_names}
     return StoredDecision(
         device_id=row["device_id"],
         decision_id=row["decision_id"],
@@ -81,30 +91,40 @@ def stored_decision(con: duckdb.DuckDBPyConnection, decision_id: str) -> StoredD
         received_at=row["received_at"],
         identity=row["identity"],
         origin=row["origin"],
-        decision=stored_decision_value({**row, "names": names[0], "categorical_names": names[1]}),
-        outcomes=tuple(KnownOutcome(*outcome) for outcome in outcomes),
-        reviews=_reviews(con, row["device_id"], decision_id),
+        decision=stored_decision_value(named),
+        outcomes=(),
         layout_id=row["layout_id"],
         resource_id=row["resource_id"],
         clock_uncertainty_us=row["clock_uncertainty_us"],
     )
 
 
+_layouts: dict[str, tuple[list[str], list[str]]] = {}
+"""Names by layout id, which is their digest: the same in every store."""
+
+
+def _layout(con: duckdb.DuckDBPyConnection, layout_id: str) -> tuple[list[str], list[str]]:
+    if layout_id not in _layouts:
+        found = con.execute("SELECT layout_id, names, categorical_names FROM layouts").fetchall()
+        _layouts.update({row[0]: (row[1], row[2]) for row in found})
+    return _layouts.get(layout_id, ([], []))
+
+
 def _reviews(
     con: duckdb.DuckDBPyConnection, device_id: str, decision_id: str
 ) -> tuple[KnownReview, ...]:
-    if not lake.has_table(con, "reviews"):
+    if not lake.has_rows(con, "reviews"):
         return ()
     rows = con.execute(
         "SELECT gate, verdict, reviewer, reason, action, reviewed_at, received_at FROM reviews"
-        " WHERE decision_id = ? AND device_id = ? ORDER BY reviewed_at, received_at, span_id",
+        " WHERE decision_id = ? AND device_id || '' = ? ORDER BY reviewed_at, received_at, span_id",
         [decision_id, device_id],
     ).fetchall()
     return tuple(KnownReview(*row) for row in rows)
 
 
 def first_row(
-    con: duckdb.DuckDBPyConnection, query: str, parameters: list[Any]
+    con: duckdb.DuckDBPyConnection, query: str, parameters: Sequence[Any] | Mapping[str, Any]
 ) -> dict[str, Any] | None:
     """The first row of a query by column name."""
     cursor = con.execute(query, parameters)

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -19,7 +20,7 @@ from observability.explain.attributed import (
 from observability.explain.attribution import PERMUTATIONS, TABLES
 from observability.fleet.world.int8 import quantise
 from observability.fleet.world.mlp import train_mlp
-from observability.models.artifact import model_of
+from observability.models.artifact import digest_of, model_of
 from observability.models.features import Feature
 from observability.models.reference import Reference
 from traces.errors import ModelError
@@ -213,8 +214,33 @@ def test_a_spec_names_every_choice_and_its_id_follows_them(train, rows) -> None:
     assert engine_of(train(rounds=3), rows[:1000]).spec.spec_id != spec.spec_id
 
 
-def test_a_spec_id_does_not_depend_on_the_order_of_its_fields() -> None:
-    assert spec_id({"a": 1, "b": "x"}) == spec_id({"b": "x", "a": 1})
+def test_a_spec_id_is_of_its_fields_and_of_those_at_their_default_says_nothing(train, rows) -> None:
+    spec = engine_of(train(), rows[:1000]).spec
+    assert spec.spec_id == spec_id(replace(spec, spec_id="other"))
+    content = json.dumps(
+        {name: value for name, value in asdict(spec).items()
+         if name not in ("spec_id", "players", "versus")},
+        sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=datetime.isoformat,
+    )  # fmt: skip
+    assert spec.spec_id == digest_of(content.encode())
+    assert spec_id(replace(spec, versus="device a")) != spec.spec_id
+
+
+def test_features_of_one_player_share_a_part(train, rows) -> None:
+    features = (
+        Feature("T30"),
+        Feature("s4", player="core"),
+        Feature("s11", player="core"),
+        Feature("s2"),
+    )
+    prepared = engine_of(train(), rows[:100], features)
+    explained = attribute_decision(prepared, recorded(rows[0]))
+    assert prepared.spec.features == ("T30", "core", "s2")
+    assert prepared.spec.players == (("T30",), ("s4", "s11"), ("s2",))
+    assert prepared.spec.spec_id != engine_of(train(), rows[:100]).spec.spec_id
+    assert explained.adds_up
+    assert len(explained.phi) == 3
+    assert explained.values[1] == "2 inputs"
 
 
 def test_an_engine_is_built_once_for_a_model_and_its_reference(plant) -> None:

@@ -107,15 +107,22 @@ def test_more_rounds_err_less():
 def test_more_players_are_sampled_in_few_calls_and_say_how_many_pairs():
     model, calls = wide(14), []
     model = replace(model, margin=lambda rows: calls.append(len(rows)) or wide(14).margin(rows))
-    rows, background = np.random.default_rng(1).normal(size=(2, 30, 14))
+    rows, background = np.random.default_rng(1).normal(size=(2, 100, 14))
     found = attribute(model, rows[:3], background)
-    assert found.algorithm == f"{PERMUTATIONS} 60 pairs with seed 0"
+    assert found.algorithm == f"{PERMUTATIONS} 200 pairs with seed 0"
     assert found.residual.max() <= 1e-9
     assert (found.standard_error >= 0).all()
     assert found.standard_error.any()
     assert len(calls) <= 6
     again = attribute(replace(model, digest="again"), rows[:3], background)
     np.testing.assert_array_equal(found.phi, again.phi)
+
+
+def test_a_small_background_is_visited_more_often():
+    rows = np.random.default_rng(4).normal(size=(2, 14))
+    found = attribute(wide(14), rows[:1], rows[1:])
+    assert found.algorithm == f"{PERMUTATIONS} 200 pairs with seed 0"
+    assert found.residual.max() <= 1e-9
 
 
 def test_features_of_a_group_come_and_go_together():

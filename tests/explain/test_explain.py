@@ -40,7 +40,9 @@ def test_what_else_it_could_have_done_comes_from_its_earlier_decisions(con, plan
     found = explanation.alternatives
     assert found is not None
     assert (found.action, found.gates_seen_in) == ("ground", plant.ids["executed"])
-    assert [usual.count for usual in found.own] == [2, 2, 2, 2]
+    assert {name: usual.count for name, usual in explanation.usual.items()} == dict.fromkeys(
+        NAMES, 2
+    )
     assert found.flips.exact
     assert found.flips.one is not None
     assert found.flips.one.action == "ground"
@@ -99,7 +101,7 @@ def test_a_missing_value_is_explained_and_stays_missing(con, plant) -> None:
     [
         ("unknown model", "no model rul 9 is registered here"),
         ("other digest", "the digest differs: the device ran rul 1 sha256:000000000000"),
-        ("no reference", "no reference is registered for bare 1"),
+        ("no reference", "no reference registered for bare 1"),
         ("other inputs", "without the input s4, s11, s2"),
     ],
 )
@@ -125,13 +127,25 @@ def test_an_unknown_decision_is_none(con, plant) -> None:
     assert explain(con, plant.store, "0" * 32 + "-" + "0" * 16) is None
 
 
+def asked_for(plant, id_: str, **options: object) -> Namespace:
+    asked = {"store": str(plant.store), "id": id_, "json": False, "verify": False}
+    return Namespace(**{**asked, "versus": "fleet", **options})
+
+
 def test_the_command_prints_what_the_value_holds(plant, capsys) -> None:
-    asked = Namespace(store=str(plant.store), id=plant.ids["executed"], json=False)
+    asked = Namespace(
+        store=str(plant.store), id=plant.ids["executed"], json=False, verify=False, versus="fleet"
+    )
     assert explain_command.run(asked) == 0
     said = capsys.readouterr().out
     for expected in (
         "engine-049 chose ground",
         "outcome    failed",
+        "release    1 on 1 of 1 devices that decided in the 24 h before",
+        "verdict    proposed ground, score 0.8",
+        "chain: not chained",
+        "drift      not known: 1 decisions of the 7 days before beside all of the reference (1,500 rows)",
+        "nearest    none: no earlier decision of this type and version was known then",
         "pass    powered",
         "base",
         "threshold",
@@ -143,17 +157,25 @@ def test_the_command_prints_what_the_value_holds(plant, capsys) -> None:
 
 
 def test_the_command_says_what_else_could_have_been(con, plant, capsys) -> None:
-    asked = Namespace(store=str(plant.store), id=plant.ids["blocked"], json=False)
+    asked = Namespace(
+        store=str(plant.store), id=plant.ids["blocked"], json=False, verify=False, versus="fleet"
+    )
     assert explain_command.run(asked) == 0
     said = capsys.readouterr().out
     assert "binding, had it passed, the device would have acted" in said
     assert "instead    ground, with the smallest change of" in said
-    assert "one input   none within the reference's range" in said
+    assert "one input   none of what people can change" in said
     assert "shares of the action fly" in said
 
 
 def test_the_command_prints_the_full_value_as_json(con, plant, capsys) -> None:
-    asked = Namespace(store=str(plant.store), id=plant.ids["missing value"], json=True)
+    asked = Namespace(
+        store=str(plant.store),
+        id=plant.ids["missing value"],
+        json=True,
+        verify=False,
+        versus="fleet",
+    )
     assert explain_command.run(asked) == 0
     explanation = explain(con, plant.store, plant.ids["missing value"])
     assert explanation is not None
@@ -162,7 +184,7 @@ def test_the_command_prints_the_full_value_as_json(con, plant, capsys) -> None:
 
 def test_the_command_refuses_an_unknown_id(plant) -> None:
     with pytest.raises(WrongUse, match="found no decision nope"):
-        explain_command.run(Namespace(store=str(plant.store), id="nope", json=False))
+        explain_command.run(asked_for(plant, "nope"))
 
 
 def models(plant, **options: object) -> int:

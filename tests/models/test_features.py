@@ -17,6 +17,38 @@ def test_a_feature_list_is_read_in_its_order(tmp_path: Path) -> None:
     assert read_features(path) == (Feature("T30", "°R"), Feature("mode", "", ("eco", "1")))
 
 
+def test_a_feature_says_what_it_can_be_and_who_can_change_it(tmp_path: Path) -> None:
+    path = tmp_path / "features.yaml"
+    path.write_text(
+        "- {name: speed, unit: rpm, low: 0, high: 3000}\n"
+        "- {name: ambient, low: -40, actionable: false}\n"
+        "- {name: b1, player: spectrum}\n"
+    )
+    assert read_features(path) == (
+        Feature("speed", "rpm", low=0.0, high=3000.0),
+        Feature("ambient", low=-40.0, actionable=False),
+        Feature("b1", player="spectrum"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("entry", "found"),
+    [
+        ("low: 2, high: 2", "found low 2.0 and high 2.0 of t; expected finite numbers"),
+        ("low: .nan", "found low nan and high None of t"),
+        ("low: cold", "found low 'cold' of t in "),
+        ("levels: [a], high: 1", "found low or high of t, which has levels"),
+        ("actionable: 1", "found actionable 1 of t in .*; expected true or false"),
+        ("player: t", "found player t in .*; expected names that no feature has"),
+    ],
+)
+def test_what_a_feature_cannot_be_is_refused(entry: str, found: str, tmp_path: Path) -> None:
+    path = tmp_path / "features.yaml"
+    path.write_text(f"- {{name: t, {entry}}}\n")
+    with pytest.raises(ModelError, match=found):
+        read_features(path)
+
+
 @pytest.mark.parametrize(
     ("name", "found"),
     [

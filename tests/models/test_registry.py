@@ -32,7 +32,11 @@ def rows_of(store: Path, table: str) -> int:
 
 
 def test_what_was_added_is_found_with_all_that_explains_it(store, artifact, reference_file) -> None:
-    features = [Feature(f"s{number}", "K") for number in range(4)]
+    features = [
+        *(Feature(f"s{number}", "K") for number in range(2)),
+        Feature("s2", low=0.0, high=5.5, actionable=False),
+        Feature("s3", player="spectrum"),
+    ]
     added = add(
         store,
         artifact,

@@ -17,7 +17,10 @@ TYPES = (STOP, THROTTLE)
 
 @dataclass(frozen=True, slots=True)
 class Sensor:
-    """One input. `noise` (a standard deviation), `spread` (between devices) and range are in `unit`."""
+    """One input. `noise` (a standard deviation), `spread` (between devices) and range are in `unit`.
+
+    `actionable`: operators can change it, by a set-point or by what they do to the machine.
+    """
 
     name: str
     unit: str
@@ -26,6 +29,7 @@ class Sensor:
     spread: float
     lowest: float = -np.inf
     highest: float = np.inf
+    actionable: bool = True
 
 
 SENSORS: dict[str, tuple[Sensor, ...]] = {
@@ -33,7 +37,7 @@ SENSORS: dict[str, tuple[Sensor, ...]] = {
         Sensor("bearing_temperature", "Cel", 2, 1.2, 1.0),
         Sensor("motor_temperature", "Cel", 2, 1.5, 1.2),
         Sensor("oil_temperature", "Cel", 2, 1.0, 0.8),
-        Sensor("ambient_temperature", "Cel", 2, 0.4, 0.2),
+        Sensor("ambient_temperature", "Cel", 2, 0.4, 0.2, actionable=False),
         Sensor("vibration_rms", "mm/s", 3, 0.2, 0.12),
         Sensor("vibration_kurtosis", "1", 3, 0.25, 0.08),
         Sensor("suction_pressure", "bar", 3, 0.06, 0.04),
@@ -52,11 +56,11 @@ SENSORS: dict[str, tuple[Sensor, ...]] = {
         Sensor("valve_position", "%", 2, 2.5, 1.5),
         Sensor("valve_lag", "s", 3, 0.15, 0.1),
         Sensor("tank_level", "%", 2, 1.0, 1.0, 0.0, 100.0),
-        Sensor("medium_temperature", "Cel", 2, 0.5, 0.4),
+        Sensor("medium_temperature", "Cel", 2, 0.5, 0.4, actionable=False),
         Sensor("speed", "rpm", 1, 7.0, 3.0),
         Sensor("motor_current", "A", 2, 1.4, 0.8),
         Sensor("vibration_rms", "mm/s", 3, 0.2, 0.12),
-        Sensor("demand_forecast", "m3/h", 2, 8.0, 2.0),
+        Sensor("demand_forecast", "m3/h", 2, 8.0, 2.0, actionable=False),
     ),
 }
 
@@ -68,7 +72,16 @@ def names(type_: str) -> tuple[str, ...]:
 
 def features(type_: str) -> tuple[Feature, ...]:
     """The same as the features of its models."""
-    return tuple(Feature(sensor.name, sensor.unit) for sensor in SENSORS[type_])
+    return tuple(
+        Feature(
+            sensor.name,
+            sensor.unit,
+            low=sensor.lowest if np.isfinite(sensor.lowest) else None,
+            high=sensor.highest if np.isfinite(sensor.highest) else None,
+            actionable=sensor.actionable,
+        )
+        for sensor in SENSORS[type_]
+    )
 
 
 def in_range(type_: str, values: np.ndarray) -> np.ndarray:
