@@ -5,13 +5,13 @@ Each is an event in the person's name, durable on return. An event that others c
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from observability.monitor.alerts import Alert, fold, next_event
 from observability.store import append, lake
 from observability.store.location import Store
 from observability.store.person import Person
-from observability.store.read_alerts import Event, EventName, events
+from observability.store.read_alerts import EventName, events
 from observability.store.schema import arrow_table
 from traces.errors import StoreError, WrongUse
 
@@ -53,38 +53,38 @@ def _respond(
     reason: str = "",
     span: timedelta | None = None,
 ) -> Alert:
-    for _ in range(_TRIES):
-        with lake.connect(store) as con:
-            known, now = fold(events(con)), lake.now(con)
-        alert = _standing(known, alert_id)
-        event = next_event(
-            alert,
-            name,
-            now,
-            actor=person.name,
-            identity=person.identity,
-            reason=reason,
-            until=now + span if span else None,
-        )
-        receipt = append.append(store, {"alerts": arrow_table("alerts", [event.row()])})
-        if receipt.stored.get("alerts"):
-            return _with(alert, event)
+    with lake.connect(store) as con:
+        for _ in range(_TRIES):
+            now = lake.now(con)
+            event = next_event(
+                _standing(fold(events(con)), alert_id),
+                name,
+                now,
+                actor=person.name,
+                identity=person.identity,
+                reason=reason,
+                until=now + span if span else None,
+            )
+            append.append(store, {"alerts": arrow_table("alerts", [event.row()])})
+            after = _known(fold(events(con)), alert_id)
+            if any(one.row() == event.row() for one in after.events):
+                return after
     raise StoreError(f"{alert_id}, which others change too", "to be the only one", "try again")
 
 
-def _standing(known: tuple[Alert, ...], alert_id: str) -> Alert:
-    found = next((alert for alert in known if alert.alert_id == alert_id.upper()), None)
+def _known(alerts: tuple[Alert, ...], alert_id: str) -> Alert:
+    found = next((alert for alert in alerts if alert.alert_id == alert_id.upper()), None)
     if found is None:
         raise WrongUse(f"no alert {alert_id!r}", "one such as A-0001", "see `whence alerts list`")
-    if found.state == "resolved":
-        at: datetime = found.changed.at
-        raise WrongUse(
-            f"{found.alert_id}, resolved at {at:%Y-%m-%d %H:%M} UTC by {found.changed.actor}",
-            "one that stands",
-        )
     return found
 
 
-def _with(alert: Alert, event: Event) -> Alert:
-    (after,) = fold([*alert.events, event])
-    return after
+def _standing(alerts: tuple[Alert, ...], alert_id: str) -> Alert:
+    found = _known(alerts, alert_id)
+    if found.state == "resolved":
+        raise WrongUse(
+            f"{found.alert_id}, resolved at {found.changed.at:%Y-%m-%d %H:%M} UTC "
+            f"by {found.changed.actor}",
+            "one that stands",
+        )
+    return found

@@ -81,26 +81,29 @@ def set_rule(
     _check(kind, decision_type, threshold)
     if url:
         checked_url(url)
-    for _ in range(_TRIES):
-        with lake.connect(store) as con:
-            before = newest(stored_rules(con))
-            now = lake.now(con)
-        was = next((r for r in before if (r.kind, r.decision_type) == (kind, decision_type)), None)
-        said = Rule(
-            kind,
-            decision_type,
-            was.seq + 1 if was else 1,
-            now,
-            enabled if enabled is not None or was is None else was.enabled,
-            threshold if threshold is not None or was is None else was.threshold,
-            url if url is not None or was is None else was.url,
-            person.name,
-            person.identity,
-        )
-        receipt = append.append(store, {"alert_rules": arrow_table("alert_rules", [said.row()])})
-        if receipt.stored.get("alert_rules"):
-            return said
+    with lake.connect(store) as con:
+        for _ in range(_TRIES):
+            was = _newest_of(stored_rules(con), kind, decision_type)
+            said = Rule(
+                kind,
+                decision_type,
+                was.seq + 1 if was else 1,
+                lake.now(con),
+                enabled if enabled is not None or was is None else was.enabled,
+                threshold if threshold is not None or was is None else was.threshold,
+                url if url is not None or was is None else was.url,
+                person.name,
+                person.identity,
+            )
+            append.append(store, {"alert_rules": arrow_table("alert_rules", [said.row()])})
+            if any(one.row() == said.row() for one in stored_rules(con)):
+                return said
     raise StoreError("others who set the same rule", "to be the only one", "try again")
+
+
+def _newest_of(rules: Sequence[Rule], kind: str, decision_type: str) -> Rule | None:
+    scope = kind, decision_type
+    return next((one for one in newest(rules) if (one.kind, one.decision_type) == scope), None)
 
 
 def _check(kind: str, decision_type: str, threshold: float | None) -> None:

@@ -16,15 +16,13 @@ from datetime import UTC, datetime
 
 import duckdb
 
-from observability.monitor.alerts import WHENCE, Alert, changes, fold, next_event
+from observability.monitor.alerts import WHENCE, Alert, fold, next_event
 from observability.monitor.delivery import Waiting, Webhook, webhooks
-from observability.monitor.findings import LOOK_BACK, findings
+from observability.monitor.evaluation import evaluate
 from observability.monitor.webhook import body_of, message_id, secret_of, send
 from observability.store import lake
-from observability.store.read import Window
 from observability.store.read_alerts import Event, EventName, events, rules
 from observability.store.read_attention import SILENT_AT_LEAST
-from observability.store.read_faults import faults
 from observability.store.schema import arrow_table
 from observability.store.write import Writer
 from traces.errors import StoreError, WhenceError
@@ -94,13 +92,9 @@ class Alerting:
 
     def _evaluate(self) -> None:
         """Open and resolve what there is to, in one commit."""
-        with lake.reading(self._con) as con:
-            now = lake.now(con)
-            listening = time.monotonic() - self._began_s >= _LISTEN_FIRST_S
-            silence = lake.clock_kind(con) == "system" and listening
-            found = findings(faults(con, Window(now - LOOK_BACK)), now)
-            known, said = fold(events(con)), rules(con)
-        self._write(changes(found, known, said, now, () if silence else ("silent",)), now)
+        listening = time.monotonic() - self._began_s >= _LISTEN_FIRST_S
+        evaluated = evaluate(self._con, listening=listening)
+        self._write(evaluated.due, evaluated.at)
 
     def _deliver(self) -> None:
         """Tell each webhook what it does not know, oldest first, unless it rests from a failure."""

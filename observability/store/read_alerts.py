@@ -10,13 +10,14 @@ from typing import Any, Literal
 
 import duckdb
 
-from observability.store.lake import has_table
+from observability.store.lake import schema_version
 from observability.store.read import frame
 
 EventName = Literal[
     "opened", "reopened", "acknowledged", "snoozed", "resolved", "delivered", "failed"
 ]
 
+_SINCE_VERSION = 4
 _EVENTS = """
 SELECT alert_id, seq, event, received_at AS at, actor, identity, reason, kind, subject,
     decision_type, title, evidence, mark, since, until, url, of_seq
@@ -82,7 +83,7 @@ class Rule:
 
 def events(con: duckdb.DuckDBPyConnection) -> list[Event]:
     """All that happened to alerts; nothing in a store of before alerts."""
-    if not has_table(con, "alerts"):
+    if schema_version(con) < _SINCE_VERSION:
         return []
     rows = frame(con, _EVENTS).iter_rows(named=True)
     return [Event(**{**row, "evidence": json.loads(row["evidence"])}) for row in rows]
@@ -90,6 +91,6 @@ def events(con: duckdb.DuckDBPyConnection) -> list[Event]:
 
 def rules(con: duckdb.DuckDBPyConnection) -> list[Rule]:
     """All rows of rules, the newest of each kind and type last."""
-    if not has_table(con, "alert_rules"):
+    if schema_version(con) < _SINCE_VERSION:
         return []
     return [Rule(**row) for row in frame(con, _RULES).iter_rows(named=True)]
