@@ -20,7 +20,7 @@ from observability.monitor.findings import Finding
 from observability.store.read_alerts import Event, EventName, Rule
 
 WHENCE = "whence"
-"""Who acts where no person does."""
+"""Who acts where no person does; a person has an identity too."""
 REOPEN_WITHIN = timedelta(days=7)
 State = Literal["open", "acknowledged", "snoozed", "resolved"]
 _ANSWERS: Mapping[str, State] = {"acknowledged": "acknowledged", "snoozed": "snoozed"}
@@ -166,7 +166,7 @@ def _after(alert: Alert, event: Event) -> Alert:
     if event.event == "reopened":
         return replace(alert, state="open", stands=True, found=event, changed=event, news=news)
     if event.event == "resolved":
-        stands = alert.stands and event.actor != WHENCE
+        stands = alert.stands and event.identity != ""  # a person may be named whence too
         if alert.state == "resolved":
             return replace(alert, stands=stands)
         return replace(alert, state="resolved", stands=stands, changed=event, news=news)

@@ -47,6 +47,12 @@ def test_an_alert_is_listed_snoozed_and_resolved(whence: Any, alarmed: Path) -> 
     )
 
 
+def test_a_store_of_before_alerts_has_none_and_takes_rules(whence: Any, known: Path) -> None:
+    assert whence("alerts", "list", "--store", known).out == "no alert was ever opened\n"
+    assert whence("alerts", "rule", "reject", "--off", "--store", known).status == 0
+    assert whence("alerts", "rule", "--store", known).out.startswith("reject: off; by ")
+
+
 def test_a_rule_keeps_what_is_not_said_again(whence: Any, store: Path) -> None:
     assert whence("alerts", "rule", "--store", store).out == "no rule: every kind raises alerts\n"
     url = "https://hooks.example.org/T0/secret"

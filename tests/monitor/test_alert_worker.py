@@ -94,7 +94,7 @@ def test_what_fails_is_said_in_a_line_and_tried_again_at_rising_distances(
             secret_path(strange).chmod(0o600)
             alerting.turn()
             monkeypatch.setattr(alert_worker, "_BACKOFF_S", (60.0, 3600.0))
-            for _ in range(3):
+            for _ in range(2):
                 alerting.turn()
         assert len(told.taken) == 2
         assert turns(strange, 1) == ["opened", "failed", "failed", "failed", "delivered"]

@@ -33,7 +33,10 @@ def after(events: list[Event], *found: Finding, at: datetime = NOON, rules=(), *
 
 def answered(events: list[Event], name, at: datetime = NOON, **fields) -> list[Event]:
     """The events once a person did something about the newest alert."""
-    return [*events, next_event(fold(events)[-1], name, at, actor="ann", **fields)]
+    return [
+        *events,
+        next_event(fold(events)[-1], name, at, actor=WHENCE, identity="unverified", **fields),
+    ]
 
 
 def only(events: list[Event]) -> Alert:
@@ -70,7 +73,7 @@ def played(steps) -> tuple[list[Event], datetime]:
         elif (alerts := fold(events)) and alerts[value % len(alerts)].state != "resolved":
             until = now + timedelta(hours=1) if what == "snoozed" else None
             one = alerts[value % len(alerts)]
-            events.append(next_event(one, what, now, actor="ann", until=until))
+            events.append(next_event(one, what, now, actor="ann", identity="oidc", until=until))
     return events, now
 
 
