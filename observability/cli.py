@@ -58,6 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     _asking(commands)
     _judging(commands)
     _keeping(commands)
+    _alerts(commands)
     commands.add_parser("device", help="keys and status, on the device itself")
     return parser
 
@@ -142,6 +143,34 @@ def _keeping(commands: argparse._SubParsersAction) -> None:
         "--retention-days", type=int, metavar="DAYS", help="from now on; at first 184"
     )
     maintain.add_argument("--override", action="store_true", help="let it be less than 184")
+
+
+def _alerts(commands: argparse._SubParsersAction) -> None:
+    alerts = _command(commands, "alerts", "what is wrong, who looks after it, who is told")
+    actions = alerts.add_subparsers(
+        dest="action", required=True, metavar="ACTION", parser_class=_Parser
+    )
+    listing = actions.add_parser("list", help="those that stand")
+    listing.add_argument("--all", action="store_true", help="those that are resolved too")
+    acknowledge = actions.add_parser("acknowledge", help="I look after it")
+    snooze = actions.add_parser("snooze", help="leave it alone for a while")
+    snooze.add_argument("--for", dest="span", required=True, metavar="TIME", help="30m, 8h, 7d")
+    resolve = actions.add_parser("resolve", help="nobody has to look at it any more")
+    resolve.add_argument("--reason", required=True, metavar="TEXT", help="what was done")
+    for one in (acknowledge, snooze, resolve):
+        one.add_argument("id", metavar="ID", help="such as A-0001")
+    rule = actions.add_parser(
+        "rule", help="set what holds of a kind of findings, or show all rules"
+    )
+    rule.add_argument("kind", nargs="?", metavar="KIND", help="such as silent; all: every kind")
+    rule.add_argument("--type", default="", help="of this decision type only")
+    rule.add_argument("--threshold", type=float, metavar="X", help="in the measure of the kind")
+    rule.add_argument("--url", metavar="URL", help="a webhook that is told; '' for none")
+    enabled = rule.add_mutually_exclusive_group()
+    enabled.add_argument("--on", dest="enabled", action="store_true", default=None)
+    enabled.add_argument("--off", dest="enabled", action="store_false", default=None)
+    for action in (listing, acknowledge, snooze, resolve, rule):
+        _common(action)
 
 
 def _asking(commands: argparse._SubParsersAction) -> None:

@@ -39,6 +39,7 @@ def main() -> None:
             routes.go(routes.DEVICE, id=device)
         if row is not None:
             routes.go(routes.DECISION, id=found.conflicts["span_key"][row])
+    parts.webhooks(reads.undelivered())
     parts.storage(found.storage)
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import streamlit as st
 
+from observability.monitor.delivery import Webhook
+from observability.monitor.webhook import host_of
 from observability.store.read_chains import Chains
 from observability.store.read_health import LISTED, Health, Late
 from observability.store.read_storage import Maintained, Storage
@@ -117,6 +119,15 @@ def repeats(found: Health) -> None:
     )
 
 
+def webhooks(found: Sequence[Webhook]) -> None:
+    """Who is told of alerts, and of each that is not, why; nothing where nobody is to be told."""
+    if not found:
+        return
+    components.section("Webhooks", "told of alerts")
+    for webhook in found:
+        st.markdown(_webhook(webhook))
+
+
 def storage(found: Storage) -> None:
     """How the store lies on disk."""
     components.section("Store", "its newest commit")
@@ -160,6 +171,18 @@ def _maintained(found: Maintained | None) -> str:
     )
     said = ", ".join(text for count_, text in did if count_) or "nothing to do"
     return f"{instant(found.started_at)}: {said}"
+
+
+def _webhook(found: Webhook) -> str:
+    host, waiting, failure = plain(host_of(found.url)), found.waiting, found.last_failure
+    lost = f"; {many(found.given_up, 'event')} given up after 3 days" if found.given_up else ""
+    if not waiting:
+        return f"{':red[■]' if lost else '●'} {host} has taken everything that waited{lost}."
+    why = "" if failure is None else f"; {plain(failure.reason)}, {instant(failure.at)}"
+    return (
+        f":red[■] **{many(len(waiting), 'event')} of alerts {'waits' if len(waiting) == 1 else 'wait'}"
+        f" for {host}** since {instant(waiting[0].event.at)}{why}{lost}"
+    )
 
 
 def _doubts(found: Health) -> list[str]:

@@ -18,11 +18,15 @@ from observability.explain.explain import explain
 from observability.explain.explanation import Attributions, Explanation
 from observability.models.registry import RegisteredModel
 from observability.monitor import baseline, drift
+from observability.monitor.alerts import Alert, fold
 from observability.monitor.baseline import Baseline
+from observability.monitor.delivery import Webhook, webhooks
+from observability.monitor.evaluation import Evaluation, evaluate
 from observability.monitor.moved import Moved, moved
 from observability.store import (
     lake,
     read,
+    read_alerts,
     read_chains,
     read_decisions,
     read_device,
@@ -136,6 +140,26 @@ def health(window: Window) -> Health:
     return _health(_commit(location_here()), window)
 
 
+def alerts() -> tuple[Alert, ...]:
+    """Every alert that was ever opened, by number."""
+    return _alerts(_commit(location_here()))
+
+
+def evaluated() -> Evaluation:
+    """What of the alerts does not agree with what is found now."""
+    return _evaluated(_commit(location_here()))
+
+
+def undelivered() -> tuple[Webhook, ...]:
+    """The webhooks that rules name, and what they have not taken."""
+    return _webhooks(_commit(location_here()))
+
+
+def look_again() -> None:
+    """Let what this reader just wrote be read at once."""
+    _commit.clear()
+
+
 def story(decision_id: str) -> Story | None:
     """Why a device did what it did, and what lies around it; None where it is not stored."""
     return _story(_commit(location_here()), decision_id)
@@ -236,6 +260,22 @@ def _chains_of(commit: Commit, device_id: str) -> tuple[Chains, str | None]:
 def _health(commit: Commit, window: Window) -> Health:
     with lake.reading(_cursor(commit.store)) as con:
         return read_health.health(con, commit.store, window)
+
+
+@st.cache_data(ttl=_FORGET, max_entries=8, show_spinner=False)
+def _alerts(commit: Commit) -> tuple[Alert, ...]:
+    return fold(read_alerts.events(_cursor(commit.store)))
+
+
+@st.cache_data(ttl=60, max_entries=8, show_spinner=False)
+def _evaluated(commit: Commit) -> Evaluation:
+    return evaluate(_cursor(commit.store))
+
+
+@st.cache_data(ttl=60, max_entries=8, show_spinner=False)
+def _webhooks(commit: Commit) -> tuple[Webhook, ...]:
+    with lake.reading(_cursor(commit.store)) as con:
+        return webhooks(_alerts(commit), read_alerts.rules(con), lake.now(con))
 
 
 @st.cache_data(ttl=_FORGET, max_entries=128, show_spinner=False)

@@ -14,6 +14,7 @@ from pages import filters
 
 _HERE = Path(__file__).parent
 FLEET = _HERE / "fleet.py"
+ALERTS = _HERE / "alerts.py"
 DECISIONS = _HERE / "decisions.py"
 DECISION = _HERE / "decision.py"
 DEVICE = _HERE / "device.py"

@@ -21,6 +21,7 @@ def main() -> None:
     page = st.navigation(
         [
             st.Page(routes.FLEET, title="Fleet", url_path="fleet", default=True),
+            st.Page(routes.ALERTS, title="Alerts", url_path="alerts"),
             st.Page(routes.DECISIONS, title="Decisions", url_path="decisions"),
             st.Page(routes.DRIFT, title="Drift", url_path="drift"),
             st.Page(routes.EXPLANATIONS, title="Explanations", url_path="explanations"),

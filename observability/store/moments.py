@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from traces.errors import WrongUse
 
+_SPAN = r"(\d{1,6})([mhdw])"
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
@@ -16,10 +17,9 @@ def moment(text: str, now: datetime) -> datetime:
     >>> moment("2h", datetime(2026, 1, 1, 12, tzinfo=UTC))
     datetime.datetime(2026, 1, 1, 10, 0, tzinfo=datetime.timezone.utc)
     """
-    relative = re.fullmatch(r"(\d{1,6})([mhdw])", text)
     try:
-        if relative:
-            return now - timedelta(**{_UNITS[relative[2]]: int(relative[1])})
+        if re.fullmatch(_SPAN, text):
+            return now - span(text)
         at = datetime.fromisoformat(text)
         if at.tzinfo is not None:
             return at.astimezone(UTC)
@@ -28,3 +28,15 @@ def moment(text: str, now: datetime) -> datetime:
     raise WrongUse(
         f"time {text!r}", "ISO 8601 with Z, or 30m, 2h, 7d, 4w", "such as 2026-01-31T08:00:00Z"
     )
+
+
+def span(text: str) -> timedelta:
+    """A stretch of time: 30m, 2h, 7d, 4w. Raises WrongUse.
+
+    >>> span("8h")
+    datetime.timedelta(seconds=28800)
+    """
+    found = re.fullmatch(_SPAN, text)
+    if found is None:
+        raise WrongUse(f"time {text!r}", "such as 30m, 2h, 7d, 4w")
+    return timedelta(**{_UNITS[found[2]]: int(found[1])})

@@ -41,6 +41,8 @@ KEYS: dict[str, tuple[str, ...]] = {
     "model_references": ("name", "version", "digest", "reference_id"),
     "specs": ("spec_id",),
     "attributions": ("device_id", "decision_id", "spec_id"),
+    "alert_rules": ("kind", "decision_type", "seq"),
+    "alerts": ("alert_id", "seq"),
     "holds": ("hold_id", "released"),
     "maintenance": ("started_at",),
 }
@@ -105,7 +107,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE models ADD COLUMN features.element.high DOUBLE",
         "ALTER TABLE models ADD COLUMN features.element.actionable BOOLEAN",
         "ALTER TABLE models ADD COLUMN features.element.player VARCHAR",
-        *_made("specs", "attributions", "explain_watermarks"),
+        *_made("specs", "attributions", "explain_watermarks", "alert_rules", "alerts"),
         _partitioned("attributions"),
     ),
 }

@@ -228,6 +228,38 @@ CREATE TABLE explain_watermarks (     -- replaced, not appended: where the worke
     received_at TIMESTAMPTZ           -- when it came to be so
 );
 
+CREATE TABLE alert_rules (            -- the newest row of a kind and decision type counts
+    kind VARCHAR,                     -- of finding, such as silent; all = every kind
+    decision_type VARCHAR,            -- empty: every type
+    seq INTEGER,                      -- of the rows of this kind and type, from 1
+    enabled BOOLEAN,                  -- NULL, here and below: as the more general rule says
+    threshold DOUBLE,                 -- in the measure of the kind; what is less raises no alert
+    url VARCHAR,                      -- of a webhook; empty: none
+    actor VARCHAR,                    -- who set it
+    identity VARCHAR,                 -- how the writer was identified; unverified on loopback
+    received_at TIMESTAMPTZ           -- when it was set
+);
+
+CREATE TABLE alerts (                 -- events; an alert is what its events fold to
+    alert_id VARCHAR,                 -- A-0001
+    seq INTEGER,                      -- of the alert's events, from 1 without gaps
+    event VARCHAR,                    -- opened, reopened, acknowledged, snoozed, resolved, delivered, failed
+    actor VARCHAR,                    -- whence, or the person
+    identity VARCHAR,                 -- how the person was identified; empty: whence itself
+    reason VARCHAR,                   -- why it was opened or resolved, or what failed; one line
+    kind VARCHAR,                     -- of the finding; this and the next six: of opened and reopened
+    subject VARCHAR,                  -- the device, model, gate or input that it is about, or fleet
+    decision_type VARCHAR,            -- empty: of no one type
+    title VARCHAR,
+    evidence VARCHAR,                 -- JSON object of numbers, by name; a name's end is its unit
+    mark VARCHAR,                     -- differs where something new of the same was found
+    since TIMESTAMPTZ,                -- when what was found began; NULL = not known
+    until TIMESTAMPTZ,                -- end of a snooze
+    url VARCHAR,                      -- of the webhook that took it, or did not
+    of_seq INTEGER,                   -- the event that was delivered
+    received_at TIMESTAMPTZ           -- when it happened, in the store's time
+);
+
 CREATE TABLE holds (
     hold_id VARCHAR,                  -- who holds, such as the name of an incident; not used again once released
     device_id VARCHAR,                -- NULL = every device

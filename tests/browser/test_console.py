@@ -147,6 +147,22 @@ def test_a_narrow_screen_shows_the_fleet_too(visit) -> None:
     reader.check()
 
 
+def test_an_alert_is_acknowledged_on_a_narrow_screen(visit) -> None:
+    reader = visit(dark=True, width=420)
+    reader.open("/alerts")
+    for _ in range(20):  # the server may have just begun
+        if not reader.heading().startswith("No alert"):
+            break
+        reader.open("/alerts")
+    assert "Model ghost 0.1 is unknown" in reader.page.locator("main, body").first.inner_text()
+    reader.page.get_by_role("button", name="Acknowledge").first.click()
+    reader.page.get_by_text(" acknowledged by ").first.wait_for()
+    reader.settled()
+    assert ", 1 acknowledged" in reader.heading()
+    assert reader.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+    reader.check()
+
+
 def test_a_name_that_looks_like_markdown_asks_no_other_host(visit, fleet) -> None:
     reader = visit()
     reader.open(f"/decision?id={fleet.trap}")
