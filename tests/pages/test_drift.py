@@ -130,7 +130,7 @@ def test_the_reference_of_the_type_s_model_is_the_baseline(seeded) -> None:
         model = reference_of(con, seeded.store, decided)
         assert model == registry.registered(con, seeded.store, name="pump-wear")[0]
         usual = from_reference(con, model)
-        assert usual.rows == 1200
+        assert usual.decisions == 1200
         assert usual.model == "pump-wear 1.0.0"
         itself = usual.cube.counts.sum(axis=0)
         assert (itself.max(axis=1) - itself.min(axis=1)).max() <= 1
