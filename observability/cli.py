@@ -144,6 +144,10 @@ def _keeping(commands: argparse._SubParsersAction) -> None:
 def _asking(commands: argparse._SubParsersAction) -> None:
     explain = _command(commands, "explain", "why one decision was made")
     explain.add_argument("id", metavar="ID", help="<32 hex trace id>-<16 hex span id>")
+    drift = _command(commands, "drift", "which inputs are not what they were, whose, since when")
+    drift.add_argument(
+        "--window", default="7d", metavar="TIME", help="troubles since then; default: 7d"
+    )
     sql = _command(commands, "sql", "ask the store, read-only")
     sql.add_argument("query", metavar="QUERY")
     sql.add_argument("--csv", action="store_true", help="print CSV")

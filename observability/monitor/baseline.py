@@ -82,6 +82,16 @@ def from_reference(
     return Baseline(inputs, bins, cube, width, first, last, name, rows)
 
 
+def usual_of(
+    con: duckdb.DuckDBPyConnection, store: Store, decided: DecidedType, width: timedelta = DAY
+) -> Baseline:
+    """The baseline of a decision type: its model's reference, else the store's own first days."""
+    model = reference_of(con, store, decided)
+    if model is not None:
+        return from_reference(con, model, width)
+    return from_first_days(con, decided.decision_type, first_days(decided), width)
+
+
 def first_days(decided: DecidedType) -> Window:
     """The store's own first 28 days of a type, or the first half of fewer, in whole days if it can be."""
     length = min(FIRST_DAYS, (decided.last_at - decided.first_at) / 2)

@@ -31,6 +31,15 @@ class Watched:
         """Streams that have enough days to say anything."""
         return sum(not reason for reason in self.evidence.insufficient)
 
+    def alarmed_on(self, device: str | None, name: str) -> tuple[datetime, ...]:
+        """The starts of the buckets on which an input of a device (None: the fleet) alarmed."""
+        drift = self.drift
+        if name not in drift.names or device not in (None, *drift.devices):
+            return ()
+        stream = drift.place(device) * len(drift.names) + drift.names.index(name)
+        starts = drift.starts[drift.after :]
+        return tuple(starts[n] for n in np.flatnonzero(self.evidence.alarm[stream]))
+
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
@@ -114,7 +123,7 @@ def _seasons(
 
 
 def _releases(drift: Drift) -> np.ndarray:
-    """Days `(n_streams, n_days)` on which a device first decides by a version that it did not have the day before."""
+    """Days `(n_streams, n_days)` on which a device decides by a version that it had not the day before."""
     n_days = len(drift.starts) - drift.after
     reset = np.zeros((len(drift.devices) + 1, n_days), dtype=bool)
     places = {device: place + 1 for place, device in enumerate(drift.devices)}

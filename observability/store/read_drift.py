@@ -214,7 +214,7 @@ def count(
 def recorded(
     con: duckdb.DuckDBPyConnection, rows: Rows, devices: Sequence[str], inputs: Sequence[str]
 ) -> pl.DataFrame:
-    """What some devices recorded, in order of time: device_id, decided_at and each of these inputs by name."""
+    """What some devices recorded in order of time: device_id, decided_at, each of these inputs by name."""
     names = [one_input.name for one_input in rows.inputs]
     columns = ", ".join(f"x{names.index(name)} AS {_identifier(name)}" for name in inputs)
     return frame(
