@@ -20,8 +20,8 @@ ALARM = 1000.0
 """The strength from which a stream alarms."""
 SATURATED = 2 * ALARM
 """Strength stops here, so that a stream is quiet again days after what moved it has gone."""
-LEAST_EFFECT = 0.02
-"""The PSI below which a change is too small to matter: about a seventh of a standard deviation."""
+LEAST_EFFECT = 0.05
+"""The PSI below which a change is too small to matter: about a fifth of a standard deviation."""
 _SMALLEST_P = 1e-300
 
 
@@ -72,11 +72,14 @@ def day_evidence(days: Calibrated) -> np.ndarray:
     Days that resemble the day before are fewer days than they seem: of n days that correlate by r,
     n (1 - r) / (1 + r) are independent, and that power of an e-value is one too.
     """
-    both = np.stack([e_value(days.shape), e_value(days.level)])
-    known = np.isfinite(both)
-    e = np.where(known, both, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-    power = (1 - days.repeats) / (1 + days.repeats)
-    return np.where(known.any(axis=0), e, 1.0) ** power[:, None]
+    tests = (days.shape, days.level, days.apart)
+    powers = [(1 - test.repeats) / (1 + test.repeats) for test in tests]
+    each = np.stack(
+        [e_value(test.p) ** power[:, None] for test, power in zip(tests, powers, strict=True)]
+    )
+    known = np.isfinite(each)
+    mean = np.where(known, each, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return np.where(known.any(axis=0), mean, 1.0)
 
 
 def e_value(p: np.ndarray) -> np.ndarray:
@@ -137,11 +140,12 @@ def first_moved(found: Evidence) -> tuple[tuple[int, int], ...]:
 
 def _effect(days: Calibrated, since: np.ndarray) -> np.ndarray:
     """PSI of the values from the day `since` on; 0 where that is -1."""
+    values = days.days.values[..., None]
     found, expected = (
-        _summed(shares * days.values[..., None], since) for shares in (days.found, days.expected)
+        _summed(shares * values, since) for shares in (days.days.found, days.days.expected)
     )
-    values = np.maximum(found.sum(axis=-1, keepdims=True), 1)
-    found, expected = np.maximum(found / values, FLOOR), np.maximum(expected / values, FLOOR)
+    whole = np.maximum(found.sum(axis=-1, keepdims=True), 1)
+    found, expected = np.maximum(found / whole, FLOOR), np.maximum(expected / whole, FLOOR)
     return np.where(since >= 0, ((found - expected) * np.log(found / expected)).sum(axis=-1), 0)
 
 

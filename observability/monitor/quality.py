@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from observability.monitor.calibration import FEWEST_VALUES
+from observability.monitor.matching import FEWEST_VALUES
 
 BREAK_SHARE = 0.1
 """A day is broken where this share of its values, beyond that of the baseline's worst day, is bad."""
