@@ -37,28 +37,19 @@ class Insufficient(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Test:
-    """P-values of each day, `(n_streams, n_days)`; NaN where a day or a stream says nothing.
-
-    `repeats` `(n_streams,)` is how much a baseline day resembled the day before it, 0 to 0.9.
-    """
-
-    p: np.ndarray
-    repeats: np.ndarray
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Calibrated:
-    """What three tests say of the days of a window, and their `days` beside what was expected.
+    """P-values of each day of a window, `(n_streams, n_days)`; NaN where a day or stream says nothing.
 
     `shape` is of all bins, `level` of the mean rank, `apart` of the mean rank less that of the
     input's streams together: weather that all of them share is no change of one, and what most do
-    counts as weather.
+    counts as weather. `level` and `apart` are of what a day adds to the day before it; `repeats`
+    `(n_streams,)` is how much days resemble the day before them, 0 to 0.9, which `shape` leaves in.
     """
 
-    shape: Test
-    level: Test
-    apart: Test
+    shape: np.ndarray
+    level: np.ndarray
+    apart: np.ndarray
+    repeats: np.ndarray
     days: Days
     insufficient: tuple[Insufficient, ...]
 
@@ -120,14 +111,13 @@ def calibrate(
     least = variance / np.maximum(typical, 1)
     fewer = np.maximum(typical[:, None] / np.maximum(now.values, 1), 1)
     ordered = said if ordered is None else said & ordered
-    repeats = _repeats(leaning[0], pools)
-    shape = _shape(usual, now, typical, pools)
-    level, apart = (_student(*each, least, fewer) for each in (leaning, rest))
+    level, apart = (_student(*each, pools, least, fewer) for each in (leaning, rest))
     apart[2 * np.abs(leaning[1]) < np.abs(rest[1])] = 1  # the others have moved, not this one
     return Calibrated(
-        shape=Test(np.where(said[:, None], shape, np.nan), repeats),
-        level=Test(np.where(ordered[:, None], level, np.nan), repeats),
-        apart=Test(np.where(ordered[:, None], apart, np.nan), _repeats(rest[0], pools)),
+        shape=np.where(said[:, None], _shape(usual, now, typical, pools), np.nan),
+        level=np.where(ordered[:, None], level, np.nan),
+        apart=np.where(ordered[:, None], apart, np.nan),
+        repeats=_repeats(leaning[0], pools),
         days=now,
         insufficient=insufficient,
     )
@@ -202,12 +192,14 @@ def _leaning(days: Days, ranks: np.ndarray) -> np.ndarray:
 
 
 def _student(
-    ordinary: np.ndarray, found: np.ndarray, least: np.ndarray, fewer: np.ndarray
+    ordinary: np.ndarray, found: np.ndarray, pools: _Pools, least: np.ndarray, fewer: np.ndarray
 ) -> np.ndarray:
     """Student's t-test of each day against how much the baseline's days vary, `(n_streams, n_days)`.
 
     `least` is the variance of independent rows; a day has it `fewer` times as large where it is short.
     """
+    repeats = _repeats(ordinary, pools)[:, None]
+    ordinary, found = _added(ordinary, repeats), _added(found, repeats)
     between = np.fmax(_over_days(np.nanmean, ordinary**2), least)
     free = np.maximum(np.isfinite(ordinary).sum(axis=1) - 1, 1)
     t = found / np.sqrt(np.maximum(between[:, None] * fewer, _SMALLEST))
@@ -221,6 +213,13 @@ def _repeats(ordinary: np.ndarray, pools: _Pools) -> np.ndarray:
     n_days = np.maximum(np.isfinite(ordinary).sum(axis=1), 2)
     repeats = pools.mean(pairs / np.where(whole > 0, whole, 1) + 1 / n_days)
     return np.clip(np.nan_to_num(repeats), 0, _MOST_REPEATED)
+
+
+def _added(values: np.ndarray, repeats: np.ndarray) -> np.ndarray:
+    """What each day adds to what the day before led to expect; all have the same variance."""
+    before = np.concatenate([np.full_like(values[:, :1], np.nan), values[:, :-1]], axis=1)
+    alone = values * np.sqrt(1 - repeats**2)
+    return np.where(np.isfinite(before), values - repeats * before, alone)
 
 
 def _over_days(statistic: Callable[..., np.ndarray], values: np.ndarray) -> np.ndarray:

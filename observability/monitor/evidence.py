@@ -69,13 +69,12 @@ def evidence(days: Calibrated, resets: np.ndarray | None = None) -> Evidence:
 def day_evidence(days: Calibrated) -> np.ndarray:
     """The e-value of each day, `(n_streams, n_days)`: the mean of those of its p-values; 1 of none.
 
-    Days that resemble the day before are fewer days than they seem: of n days that correlate by r,
-    n (1 - r) / (1 + r) are independent, and that power of an e-value is one too.
+    Of n days whose shapes resemble the day before by r, n (1 - r) / (1 + r) are independent; that
+    power of an e-value is one too.
     """
-    tests = (days.shape, days.level, days.apart)
-    powers = [(1 - test.repeats) / (1 + test.repeats) for test in tests]
+    power = (1 - days.repeats) / (1 + days.repeats)
     each = np.stack(
-        [e_value(test.p) ** power[:, None] for test, power in zip(tests, powers, strict=True)]
+        [e_value(days.shape) ** power[:, None], e_value(days.level), e_value(days.apart)]
     )
     known = np.isfinite(each)
     mean = np.where(known, each, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
