@@ -148,7 +148,7 @@ def _shape(usual: Days, now: Days, typical: np.ndarray, pools: _Pools) -> np.nda
     thin where days differ more in some directions than in others. Never surer than independent rows.
     """
     (ordinary, bins), (found, _) = (_chi_square(days, typical) for days in (usual, now))
-    free = np.maximum(bins.mean(axis=1) - 1, 1)
+    free = np.maximum(bins.sum(axis=1) / max(bins.shape[1], 1) - 1, 1)
     mean, variance = _over_days(np.nanmean, ordinary), _over_days(np.nanvar, ordinary)
     mean = np.maximum((mean + pools.mean(mean)) / 2, free)
     variance = np.maximum((variance + pools.mean(variance)) / 2, 2 * free)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import prod
 
 import numpy as np
 
@@ -56,8 +57,8 @@ def beside(days: np.ndarray, baseline: np.ndarray, matches: np.ndarray) -> Days:
     Counts `(n_streams, n_days, n_strata, n_bins)`, `matches` `(n_days, n_baseline_days)`. What is
     expected has the day's own mixture of strata; values in strata that the baseline lacks do not count.
     """
-    usual = matches.astype(float) @ baseline.reshape(*baseline.shape[:2], -1)
-    usual = usual.reshape(days.shape)
+    flat = baseline.reshape(*baseline.shape[:2], prod(baseline.shape[2:]))
+    usual = (matches.astype(float) @ flat).reshape(days.shape)
     known = usual.sum(axis=-1)
     counted = np.where(known[..., None] > 0, days, 0)
     by_stratum = counted.sum(axis=-1)

@@ -169,6 +169,12 @@ def test_too_little_is_said_with_its_reason(
     assert not found.alarm.any()
 
 
+def test_no_streams_and_no_days_are_no_evidence() -> None:
+    assert of(np.zeros((0, DAYS, 4)), np.zeros((0, 5, 4))).alarm.shape == (0, 5)
+    found = of(np.zeros((2, 0, 4)), np.full((2, 5, 4), 50))
+    assert found.insufficient == (Insufficient.NO_VALUES,) * 2
+
+
 def test_a_stream_without_evidence_does_not_touch_the_others(counts: np.ndarray) -> None:
     empty = np.zeros_like(counts[:1])
     alone = of(counts[:, :DAYS], counts[:, DAYS:])
