@@ -1,8 +1,8 @@
 """Evidence that a stream has changed for good, day by day: one number that only grows by surprise.
 
 Each day's p-values become an e-value, whose mean is at most 1 while nothing has changed; their running
-product, restarted whenever it falls below 1, is the strength of the evidence. It reaches 1,000 by
-chance about once in 1,000 days of a stream. Calibrated on the baseline's own days, not guaranteed.
+product, restarted whenever it falls below 1, is the strength of the evidence. By chance it reaches
+1,000 less than once in 1,000 days of a stream. Calibrated on the baseline's own days, not guaranteed.
 
 Shin, Ramdas and Rinaldo 2022 (e-detectors); Wang and Ramdas 2022 (e-BH).
 """
@@ -29,9 +29,10 @@ _SMALLEST_P = 1e-300
 class Evidence:
     """What the days of each stream say, shape `(n_streams, n_days)`.
 
-    `strength` is at most 2,000 and 1 where nothing speaks for a change; NaN of streams that are
-    `insufficient`. `since` is the day on which the evidence began to gather, -1 where there is none;
-    `effect` the PSI of all values since that day. `alarm` tells on which days it stands.
+    All numbers are NaN of streams that are `insufficient`, and no alarm stands. `strength` is at most
+    2,000, and 1 where nothing speaks for a change. `since` is the day on which the evidence began to
+    gather, -1 where there is none; `effect` the PSI of all values since that day. `alarm` tells on
+    which days it stands.
     """
 
     e: np.ndarray
@@ -55,7 +56,8 @@ def evidence(days: Calibrated, resets: np.ndarray | None = None) -> Evidence:
     mute = np.array(
         [reason is not Insufficient.NOTHING for reason in days.insufficient], dtype=bool
     )
-    strength[mute] = np.nan
+    for values in (e, strength, effect):
+        values[mute] = np.nan
     return Evidence(
         e=e,
         strength=strength,

@@ -165,7 +165,7 @@ def test_too_little_is_said_with_its_reason(
 ) -> None:
     found = of(baseline[None], window[None])
     assert found.insufficient == (reason,)
-    assert np.isnan(found.strength).all()
+    assert np.isnan([found.strength, found.effect, found.e]).all()
     assert not found.alarm.any()
 
 
