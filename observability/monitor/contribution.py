@@ -90,7 +90,7 @@ def grouped(parts: Contributions, groups: Sequence[str]) -> tuple[tuple[str, ...
 def carriers(parts: Contributions, most: float = MOST) -> np.ndarray:
     """The fewest devices that carry that much of a shift, strongest first; none where nothing moved."""
     shares = parts.shares
-    if np.isnan(shares).any():
+    if not len(shares) or np.isnan(shares).any():
         return np.zeros(0, dtype=int)
     order = np.argsort(-shares, kind="stable")
     return order[: int(np.argmax(shares[order].cumsum() >= most - 1e-12)) + 1]

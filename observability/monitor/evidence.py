@@ -1,8 +1,8 @@
 """Evidence that a stream has changed for good, day by day: one number that only grows by surprise.
 
 Each day's p-values become an e-value, whose mean is at most 1 while nothing has changed; their running
-product, restarted whenever it falls below 1, is the strength of the evidence. It reaches 1,000 by
-chance about once in 1,000 days of a stream. Calibrated on the baseline's own days, not guaranteed.
+product, restarted whenever it falls below 1, is the strength of the evidence. By chance it reaches
+1,000 less than once in 1,000 days of a stream. Calibrated on the baseline's own days, not guaranteed.
 
 Shin, Ramdas and Rinaldo 2022 (e-detectors); Wang and Ramdas 2022 (e-BH).
 """
@@ -20,8 +20,8 @@ ALARM = 1000.0
 """The strength from which a stream alarms."""
 SATURATED = 2 * ALARM
 """Strength stops here, so that a stream is quiet again days after what moved it has gone."""
-LEAST_EFFECT = 0.02
-"""The PSI below which a change is too small to matter: about a seventh of a standard deviation."""
+LEAST_EFFECT = 0.05
+"""The PSI below which a change is too small to matter: about a fifth of a standard deviation."""
 _SMALLEST_P = 1e-300
 
 
@@ -29,9 +29,10 @@ _SMALLEST_P = 1e-300
 class Evidence:
     """What the days of each stream say, shape `(n_streams, n_days)`.
 
-    `strength` is at most 2,000 and 1 where nothing speaks for a change; NaN of streams that are
-    `insufficient`. `since` is the day on which the evidence began to gather, -1 where there is none;
-    `effect` the PSI of all values since that day. `alarm` tells on which days it stands.
+    All numbers are NaN of streams that are `insufficient`, and no alarm stands. `strength` is at most
+    2,000, and 1 where nothing speaks for a change. `since` is the day on which the evidence began to
+    gather, -1 where there is none; `effect` the PSI of all values since that day. `alarm` tells on
+    which days it stands.
     """
 
     e: np.ndarray
@@ -55,7 +56,8 @@ def evidence(days: Calibrated, resets: np.ndarray | None = None) -> Evidence:
     mute = np.array(
         [reason is not Insufficient.NOTHING for reason in days.insufficient], dtype=bool
     )
-    strength[mute] = np.nan
+    for values in (e, strength, effect):
+        values[mute] = np.nan
     return Evidence(
         e=e,
         strength=strength,
@@ -69,14 +71,16 @@ def evidence(days: Calibrated, resets: np.ndarray | None = None) -> Evidence:
 def day_evidence(days: Calibrated) -> np.ndarray:
     """The e-value of each day, `(n_streams, n_days)`: the mean of those of its p-values; 1 of none.
 
-    Days that resemble the day before are fewer days than they seem: of n days that correlate by r,
-    n (1 - r) / (1 + r) are independent, and that power of an e-value is one too.
+    Of n days whose shapes resemble the day before by r, n (1 - r) / (1 + r) are independent; that
+    power of an e-value is one too.
     """
-    both = np.stack([e_value(days.shape), e_value(days.level)])
-    known = np.isfinite(both)
-    e = np.where(known, both, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
     power = (1 - days.repeats) / (1 + days.repeats)
-    return np.where(known.any(axis=0), e, 1.0) ** power[:, None]
+    each = np.stack(
+        [e_value(days.shape) ** power[:, None], e_value(days.level), e_value(days.apart)]
+    )
+    known = np.isfinite(each)
+    mean = np.where(known, each, 0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+    return np.where(known.any(axis=0), mean, 1.0)
 
 
 def e_value(p: np.ndarray) -> np.ndarray:
@@ -137,11 +141,12 @@ def first_moved(found: Evidence) -> tuple[tuple[int, int], ...]:
 
 def _effect(days: Calibrated, since: np.ndarray) -> np.ndarray:
     """PSI of the values from the day `since` on; 0 where that is -1."""
+    values = days.days.values[..., None]
     found, expected = (
-        _summed(shares * days.values[..., None], since) for shares in (days.found, days.expected)
+        _summed(shares * values, since) for shares in (days.days.found, days.days.expected)
     )
-    values = np.maximum(found.sum(axis=-1, keepdims=True), 1)
-    found, expected = np.maximum(found / values, FLOOR), np.maximum(expected / values, FLOOR)
+    whole = np.maximum(found.sum(axis=-1, keepdims=True), 1)
+    found, expected = np.maximum(found / whole, FLOOR), np.maximum(expected / whole, FLOOR)
     return np.where(since >= 0, ((found - expected) * np.log(found / expected)).sum(axis=-1), 0)
 
 

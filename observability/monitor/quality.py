@@ -11,7 +11,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from observability.monitor.calibration import FEWEST_VALUES
+from observability.monitor.matching import FEWEST_VALUES
 
 BREAK_SHARE = 0.1
 """A day is broken where this share of its values, beyond that of the baseline's worst day, is bad."""
@@ -21,7 +21,7 @@ _FITS = 0.25
 """Of the baseline's spread: how far quantiles may lie off after a conversion."""
 _LEAST_FACTOR = 1.5
 _BETTER = 1.5
-_LARGEST = 1e100
+_LARGEST = 1e30
 
 CONVERSIONS = (
     (1.8, 32.0),
@@ -92,8 +92,8 @@ def plausible(low: float, high: float) -> tuple[float, float]:
     >>> plausible(10.0, 30.0), plausible(7.0, 7.0)
     ((-10.0, 50.0), (7.0, 7.0))
     """
-    wide = high - low
-    return low - wide, high + wide
+    wide = float(high) - float(low)
+    return float(low) - wide, float(high) + wide
 
 
 def longest_unchanged(values: np.ndarray) -> int:
@@ -111,26 +111,30 @@ def longest_unchanged(values: np.ndarray) -> int:
 def unit_change(baseline: np.ndarray, current: np.ndarray) -> UnitChange | None:
     """The change of unit that turns the baseline's quantiles into the current ones; None where none does.
 
-    Quantiles `(n_quantiles,)`, ascending, at the same shares, of all the values, not of bins. A shift or
-    a wider spread is no unit: only a factor of at least 1.5 (or under 2/3) or a scale of temperature
-    counts, if it leads back into the baseline's distribution and fits clearly better than a shift.
+    Quantiles `(n_quantiles,)`, ascending, at the same shares, of all values since the change, not of
+    bins. The values must have left the baseline by its whole spread, and the change must lead back into
+    it: between scales of temperature, else by a factor of at least 1.5 (or under 2/3) that fits clearly
+    better than a shift. A wider spread about the same middle is drift.
     """
-    spread = float(baseline[-1] - baseline[0])
-    if not (np.isfinite(baseline).all() and np.abs(current).max() < _LARGEST and spread > 0):
+    spread = float(baseline[-1]) - float(baseline[0])
+    values = np.abs(np.concatenate([baseline, current]))
+    if not (spread > 1 / _LARGEST and values.max() < _LARGEST):
         return None
 
     def off(factor: float, offset: float) -> float:
         return float(np.sqrt(np.mean(((current - offset) / factor - baseline) ** 2))) / spread
 
-    factor = float(current @ baseline / (baseline @ baseline))
-    large = factor > 0 and abs(np.log(factor)) >= np.log(_LEAST_FACTOR)
-    candidates = (*CONVERSIONS, (factor, 0.0)) if large else CONVERSIONS
-    best = min(candidates, key=lambda candidate: off(*candidate))
-    misfit, shift = off(*best), off(1.0, float(np.mean(current - baseline)))
-    clear = best[0] == 1 or _BETTER * misfit <= shift
-    if misfit > _FITS or 4 * misfit > off(1.0, 0.0) or not clear:
+    if off(1.0, 0.0) < 1:
         return None
-    return UnitChange(*best)
+    shift = off(1.0, float(np.mean(current - baseline)))
+    scale = min(CONVERSIONS, key=lambda conversion: off(*conversion))
+    if off(*scale) <= _FITS and (scale[0] == 1 or off(*scale) <= 2 * shift):
+        return UnitChange(*scale)
+    factor = float(current @ baseline / (baseline @ baseline))
+    large = factor > 1 / _LARGEST and abs(np.log(factor)) >= np.log(_LEAST_FACTOR)
+    if large and off(factor, 0.0) <= min(_FITS, shift / _BETTER):
+        return UnitChange(factor, 0.0)
+    return None
 
 
 def _worst(counts: np.ndarray, rows: np.ndarray) -> np.ndarray:

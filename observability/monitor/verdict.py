@@ -35,16 +35,30 @@ class Verdict(StrEnum):
 class Signs:
     """What is known of one input: `breaks` that stand, a unit change, and what alarms.
 
-    `shifted`: the fleet or a device alarms on its values. `attributed`: on its attributions. `mislabelled`:
-    outcomes no longer follow the scores.
+    `fleet`: the fleet as a whole alarms on its values; `alarming`: so many of its devices do, each on
+    its own; `parts`: their contributions, all devices'. `attributed`: its attributions alarm.
+    `mislabelled`: outcomes no longer follow the scores.
     """
 
     breaks: Set[Break]
     unit: UnitChange | None
-    shifted: bool
-    parts: Contributions | None
+    fleet: bool
+    alarming: int
+    parts: Contributions
     attributed: bool = False
     mislabelled: bool = False
+
+    @property
+    def shifted(self) -> bool:
+        """Whether values shifted at all."""
+        return self.fleet or self.alarming > 0
+
+    @property
+    def local(self) -> bool:
+        """Whether few devices carry the shift, or few alarm and the fleet does not."""
+        devices = len(self.parts.parts)
+        own = not self.fleet and _few(self.alarming, devices)
+        return devices > 1 and self.shifted and (own or len(whose(self.parts)) > 0)
 
 
 def verdict(signs: Signs) -> Verdict:
@@ -53,7 +67,7 @@ def verdict(signs: Signs) -> Verdict:
     asked = (
         (Verdict.BREAK, bool(signs.breaks - explained)),
         (Verdict.UNIT, signs.unit is not None),
-        (Verdict.DEVICES, signs.shifted and _local(signs.parts)),
+        (Verdict.DEVICES, signs.local),
         (Verdict.FLEET, signs.shifted),
         (Verdict.ATTRIBUTION, signs.attributed),
         (Verdict.CONCEPT, signs.mislabelled),
@@ -64,8 +78,8 @@ def verdict(signs: Signs) -> Verdict:
 def whose(parts: Contributions) -> np.ndarray:
     """The places of the devices whose shift it is, strongest first; none where it is the fleet's."""
     found = carriers(parts)
-    return found if len(found) <= max(1, FEW * len(parts.parts)) else found[:0]
+    return found if _few(len(found), len(parts.parts)) else found[:0]
 
 
-def _local(parts: Contributions | None) -> bool:
-    return parts is not None and len(parts.parts) > 1 and len(whose(parts)) > 0
+def _few(count: int, devices: int) -> bool:
+    return count <= max(1, FEW * devices)

@@ -99,6 +99,12 @@ def test_the_order_of_devices_does_not_matter(
     assert np.allclose(one.parts[order], other.parts)
 
 
+def test_a_fleet_of_no_devices_has_no_shift() -> None:
+    found = contributions(np.zeros((0, 3)), np.zeros((0, 3)))
+    assert found.whole == 0
+    assert len(carriers(found)) == 0
+
+
 def test_a_device_that_decides_more_is_mix_and_one_that_moved_is_within() -> None:
     usual = np.array([[90, 10], [10, 90]])
     more = contributions(usual, usual * [[3], [1]])
@@ -197,8 +203,10 @@ def test_drift_is_no_change_of_unit(now: np.ndarray) -> None:
     assert unit_change(usual_values(1), now) is None
 
 
-def test_a_constant_baseline_has_no_unit() -> None:
+def test_a_constant_or_boundless_baseline_has_no_unit() -> None:
     assert unit_change(np.full(19, 7.0), usual_values(1)) is None
+    boundless = np.append(usual_values(1)[:-1], 1e308)
+    assert unit_change(boundless, usual_values(2)) is None
 
 
 def parts(*within: float) -> Contributions:
@@ -212,16 +220,17 @@ CELSIUS = UnitChange(1.8, 32.0)
 @pytest.mark.parametrize(
     ("signs", "named"),
     [
-        (Signs({Break.STUCK, Break.RANGE}, CELSIUS, True, LOCAL, True, True), Verdict.BREAK),
-        (Signs({Break.RANGE}, None, True, LOCAL), Verdict.BREAK),
-        (Signs({Break.RANGE}, CELSIUS, True, LOCAL), Verdict.UNIT),
-        (Signs(set(), None, True, LOCAL, True, True), Verdict.DEVICES),
-        (Signs(set(), None, True, WIDE, True, True), Verdict.FLEET),
-        (Signs(set(), None, True, None), Verdict.FLEET),
-        (Signs(set(), None, True, parts(1.0)), Verdict.FLEET),
-        (Signs(set(), None, False, LOCAL, True, True), Verdict.ATTRIBUTION),
-        (Signs(set(), None, False, None, False, True), Verdict.CONCEPT),
-        (Signs(set(), None, False, LOCAL), Verdict.NONE),
+        (Signs({Break.STUCK, Break.RANGE}, CELSIUS, True, 1, LOCAL, True, True), Verdict.BREAK),
+        (Signs({Break.RANGE}, None, True, 1, LOCAL), Verdict.BREAK),
+        (Signs({Break.RANGE}, CELSIUS, True, 1, LOCAL), Verdict.UNIT),
+        (Signs(set(), None, True, 1, LOCAL, True, True), Verdict.DEVICES),
+        (Signs(set(), None, False, 1, WIDE), Verdict.DEVICES),
+        (Signs(set(), None, False, 6, WIDE), Verdict.FLEET),
+        (Signs(set(), None, True, 1, WIDE, True, True), Verdict.FLEET),
+        (Signs(set(), None, True, 1, parts(1.0)), Verdict.FLEET),
+        (Signs(set(), None, False, 0, LOCAL, True, True), Verdict.ATTRIBUTION),
+        (Signs(set(), None, False, 0, LOCAL, False, True), Verdict.CONCEPT),
+        (Signs(set(), None, False, 0, LOCAL), Verdict.NONE),
     ],
 )
 def test_the_first_explanation_that_holds_is_the_verdict(signs: Signs, named: Verdict) -> None:

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.signal import lfilter
 
-from observability.monitor.calibration import Insufficient, calibrate, same_season
+from observability.monitor.calibration import Insufficient, calibrate
 from observability.monitor.evidence import (
     ALARM,
+    LEAST_EFFECT,
     SATURATED,
     Evidence,
     evidence,
@@ -19,6 +20,7 @@ from observability.monitor.evidence import (
     gathered,
     ranked,
 )
+from observability.monitor.matching import same_season
 
 DAYS, VALUES, BINS = 28, 200, 10
 EDGES = np.array([-1.28, -0.84, -0.52, -0.25, 0.0, 0.25, 0.52, 0.84, 1.28])
@@ -104,7 +106,7 @@ def test_a_change_too_small_to_matter_does_not_alarm() -> None:
     now = np.tile([510_000, 490_000], (1, 10, 1))
     found = of(usual, now)
     assert found.strength[0, -1] >= ALARM
-    assert 0 < found.effect[0, -1] < 0.02
+    assert 0 < found.effect[0, -1] < LEAST_EFFECT
     assert not found.alarm.any()
 
 
@@ -135,7 +137,7 @@ def test_hours_that_a_device_did_not_decide_in_are_no_change() -> None:
 def test_a_summer_is_compared_with_the_summers_of_other_years() -> None:
     days = np.arange(3 * 365)
     season = np.sin(2 * np.pi * days / 365.25)[None, :, None]
-    values = sensors(20, len(days), seed=5) * 0.5 + season
+    values = sensors(8, len(days), seed=5) * 0.5 + season
     baseline, window = binned(values[:, :730]), binned(values[:, 730:])
     matches = same_season(days[:730], days[:730]), same_season(days[730:], days[:730])
     matched = of(baseline, window, matches=matches)
@@ -163,8 +165,14 @@ def test_too_little_is_said_with_its_reason(
 ) -> None:
     found = of(baseline[None], window[None])
     assert found.insufficient == (reason,)
-    assert np.isnan(found.strength).all()
+    assert np.isnan([found.strength, found.effect, found.e]).all()
     assert not found.alarm.any()
+
+
+def test_no_streams_and_no_days_are_no_evidence() -> None:
+    assert of(np.zeros((0, DAYS, 4)), np.zeros((0, 5, 4))).alarm.shape == (0, 5)
+    found = of(np.zeros((2, 0, 4)), np.full((2, 5, 4), 50))
+    assert found.insufficient == (Insufficient.NO_VALUES,) * 2
 
 
 def test_a_stream_without_evidence_does_not_touch_the_others(counts: np.ndarray) -> None:
@@ -211,6 +219,20 @@ def test_e_bh_names_the_same_streams_in_any_order(order: list[int]) -> None:
     e = np.array([900.0, 1.0, 50.0, 0.2, 80.0, np.nan])
     places, named = ranked(e[order])
     assert {order[place] for place in places[:named]} == {0, 2, 4}
+
+
+def test_weather_that_all_devices_share_is_no_change_of_one_and_hides_none() -> None:
+    """Days that repeat each other as weather does: alone a device's shift takes weeks to tell."""
+    chance = np.random.default_rng(8)
+    weather = lfilter([0.5], [1.0, -0.9], chance.normal(size=(1, 88)), axis=1)[..., None]
+    values = sensors(8, 88, seed=9) * 0.3 + weather
+    baseline, window = values[:, :58], values[:, 58:]
+    assert not of(binned(baseline), binned(window)).alarm.any()
+    moved = window + np.eye(8)[0][:, None, None] * 1.0
+    found = of(binned(baseline), binned(moved)).alarm
+    assert found[0, :5].any()
+    assert found[0].mean() > 0.8
+    assert not found[1:].any()
 
 
 def test_what_moved_first_comes_first(healthy: np.ndarray) -> None:
