@@ -13,8 +13,8 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from observability.monitor.calibration import FEWEST_VALUES
 from observability.monitor.drift import Drift
+from observability.monitor.matching import FEWEST_VALUES
 from observability.monitor.quality import (
     BREAK_SHARE,
     CONVERSIONS,

@@ -10,9 +10,10 @@ from datetime import datetime
 
 import numpy as np
 
-from observability.monitor.calibration import Calibrated, calibrate, same_season
+from observability.monitor.calibration import Calibrated, calibrate
 from observability.monitor.drift import Drift, spread_out
 from observability.monitor.evidence import Evidence, evidence
+from observability.monitor.matching import same_season
 
 _DAY_S = 86400.0
 _OF_STRONGEST = 0.25
@@ -71,7 +72,9 @@ def watch(drift: Drift) -> Watched | None:
     days = calibrate(
         _streams(usual.counts),
         _streams(now),
-        np.tile(np.arange(n_inputs), len(drift.devices) + 1),
+        np.concatenate(  # the fleet's streams are features of their own
+            [n_inputs + np.arange(n_inputs), np.tile(np.arange(n_inputs), len(drift.devices))]
+        ),
         ordered=np.tile(
             [not each.levels for each in drift.baseline.inputs], len(drift.devices) + 1
         ),
@@ -99,7 +102,7 @@ def alarms(watched: Watched) -> tuple[Alarm, ...]:
                 to=starts[until] if until < len(starts) else None,
                 strength=float(found.strength[stream].max()),
                 psi=float(found.effect[stream, last]),
-                values=int(watched.days.values[stream, since:until].sum()),
+                values=int(watched.days.days.values[stream, since:until].sum()),
             )
         )
     return tuple(sorted(listed, key=lambda alarm: (alarm.since, alarm.name, alarm.device or "")))
