@@ -3,6 +3,7 @@
 #   benchmarks/peers.sh            all of them
 #   benchmarks/peers.sh receivers  MLflow and Phoenix, for benchmarks/peers.py
 #   benchmarks/peers.sh explain    woodelf-explainer and explainerdashboard, for benchmarks/explain.py
+#   benchmarks/peers.sh monitor    Evidently and NannyML, for benchmarks/monitor.py
 set -euo pipefail
 cd "$(dirname "$0")/.."
 python=${PYTHON:-python3.11}
@@ -21,5 +22,11 @@ explain() {
     install explain woodelf-explainer==0.4.8 explainerdashboard==0.5.8 lightgbm==4.7.0
 }
 
-if [ $# -eq 0 ]; then set -- receivers explain; fi
+# Neither says so itself, but both need a pandas before 3, and NannyML needs statsmodels.
+monitor() {
+    install evidently evidently==0.7.23 'pandas<3'
+    install nannyml nannyml==0.13.1 statsmodels 'pandas<3'
+}
+
+if [ $# -eq 0 ]; then set -- receivers explain monitor; fi
 for group in "$@"; do "$group"; done

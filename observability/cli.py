@@ -191,6 +191,10 @@ def _asking(commands: argparse._SubParsersAction) -> None:
 
 
 def _judging(commands: argparse._SubParsersAction) -> None:
+    drift = _command(commands, "drift", "which inputs are not what they were, whose, since when")
+    drift.add_argument(
+        "--window", default="7d", metavar="TIME", help="troubles since then; default: 7d"
+    )
     gates = commands.add_parser("gates", help="what gates did, and what others would have done")
     gates.set_defaults(module="gates")
     actions = gates.add_subparsers(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import streamlit as st
 
-from observability.monitor.drift import Drift
-from observability.monitor.moved import Moved
+from observability.monitor.triage import Trouble
+from observability.monitor.watched import Watched
 from observability.store.read import Window
 from observability.store.read_drift import DecidedType
 from pages import components, reads, time_range
 from pages import drift_parts as parts
+from pages import drift_troubles as troubles
 
 
 def main() -> None:
@@ -23,39 +24,40 @@ def main() -> None:
         components.no_data("Point a recorder at this address, or run `whence replay`.")
         return
     window = time_range.chosen(freshness)
-    drifts = [reads.drift_over(window, decided, None) for decided in types]
-    if not any(found.starts for found, _ in drifts):
+    if not any(reads.drift_over(window, decided, None).starts for decided in types):
         components.sentence(f"No device decided {time_range.words(freshness)}")
         components.filtered_out("Widen the time range.")
         return
-    ranked = parts.ranked([found for _, found in drifts])
-    components.sentence(parts.answer(ranked, [found for found, _ in drifts]))
-    parts.moved_list(ranked)
-    _draw(types, ranked, window)
+    watched, found = reads.troubles(window)
+    components.sentence(troubles.answer(found, watched))
+    troubles.trouble_list(found)
+    _draw(types, watched, found, window)
 
 
-def _draw(types: tuple[DecidedType, ...], ranked: tuple[Moved, ...], window: Window) -> None:
+def _draw(
+    types: tuple[DecidedType, ...],
+    watched: tuple[Watched, ...],
+    found: tuple[Trouble, ...],
+    window: Window,
+) -> None:
     with st.grid(4, min_column_width=180, gap="xsmall"):
-        decided = parts.type_control(types, ranked)
+        decided = parts.type_control(types, found)
         model = parts.model_control(decided)
-        shown, moved = reads.drift_over(window, decided, model)
+        shown = reads.drift_over(window, decided, model)
         device = parts.device_control(shown)
-        name = parts.input_control(shown, moved, device)
+        name = parts.input_control(shown, found, device)
     if not shown.starts:
         components.filtered_out("Take the model version away, or widen the time range.")
         return
-    _figures(shown, moved, name, device)
-
-
-def _figures(shown: Drift, moved: tuple[Moved, ...], name: str, device: str | None) -> None:
-    parts.inputs(shown, name, device)
-    during = parts.during(shown, moved, name, device)
+    of = next((each for each in watched if each.drift.decision_type == shown.decision_type), None)
+    parts.inputs(shown, name, device, of)
+    during = parts.during(shown, found, name, device)
     values, devices = st.columns([4, 5], gap="medium")
     with values:
         parts.values(shown, name, device, during)
         parts.versions(shown, name, device, during)
     with devices:
-        parts.devices(shown, name, device)
+        parts.devices(shown, name, device, of)
 
 
 main()

@@ -1,71 +1,36 @@
-"""How far inputs lie from their baseline: what moved most, by day, by device, and value by value."""
+"""How far inputs lie from their baseline: by day, by device, and value by value."""
 
 from __future__ import annotations
 
+import bisect
 import math
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 
+import numpy as np
 import streamlit as st
 
 from observability.figures.heatmap import OF_DEVICES, OF_FLEET, heatmap
 from observability.figures.overlay import overlay
 from observability.monitor import drift
 from observability.monitor.drift import Drift
-from observability.monitor.moved import LISTED, Moved
 from observability.monitor.psi import FEWEST
+from observability.monitor.triage import Trouble
+from observability.monitor.watched import Watched
 from observability.store.read_drift import BINS, DecidedType
 from pages import components
-from pages.format import count, day, days, many, number, plain, share
+from pages.format import count, days, many, number, plain, share
 
 TYPE, MODEL, DEVICE, INPUT = "drift_type", "drift_model", "drift_device", "drift_input"
-_NAMED = 3
 NEVER_ALARMED = (
     "PSI is shown, never alarmed on: sensors repeat themselves, so healthy days differ too. "
-    "A proper test comes with monitoring."
+    "A dot is an alarm."
 )
 
 
-def ranked(found: Iterable[Sequence[Moved]]) -> tuple[Moved, ...]:
-    """What moved most of all decision types."""
-    every = [one for of_type in found for one in of_type]
-    return tuple(sorted(every, key=lambda one: -one.weight)[:LISTED])
-
-
-def answer(moved: Sequence[Moved], drifts: Sequence[Drift]) -> str:
-    """Which input moved most, since when, and who carries it."""
-    if not moved:
-        inputs = sum(len(found.names) for found in drifts)
-        return (
-            f"No input moved beyond what its baseline's own days reach: {many(inputs, 'input')} "
-            f"of {many(len(drifts), 'decision type')}"
-        )
-    top = moved[0]
-    return (
-        f"{top.name} of {top.decision_type} moved most: {_means(top)}{_who(top, named=1)}"
-        f"{_carries(top)}, {_when(top)} (PSI {number(top.psi)}, n\u00a0=\u00a0{count(top.values)})"
-    )
-
-
-def moved_list(moved: Sequence[Moved]) -> None:
-    """What moved most, each with the way to its figures."""
-    if not moved:
-        return
-    components.section(
-        "Moved most", "usual: the most that the baseline itself reached in as long a time"
-    )
-    with st.container(border=True, gap="xsmall", key="moved"):
-        for place, one in enumerate(moved):
-            with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                st.markdown(_line(one), width="stretch")
-                st.button(
-                    "Show", key=f"show_{place}", type="tertiary", on_click=_choose, args=(one,)
-                )
-
-
-def type_control(types: Sequence[DecidedType], moved: Sequence[Moved]) -> DecidedType:
-    """The decision type whose figures are drawn: the chosen one, else that of what moved most."""
-    usual = moved[0].decision_type if moved else types[0].decision_type
+def type_control(types: Sequence[DecidedType], troubles: Sequence[Trouble]) -> DecidedType:
+    """The decision type whose figures are drawn: the chosen one, else that of the worst trouble."""
+    usual = troubles[0].decision_types[0] if troubles else types[0].decision_type
     names = [decided.decision_type for decided in types]
     chosen = _pick(TYPE, "Decision type", names, usual) or usual
     return next(decided for decided in types if decided.decision_type == chosen)
@@ -82,23 +47,29 @@ def device_control(shown: Drift) -> str | None:
     return _pick(DEVICE, "Device", shown.devices, "the whole fleet")
 
 
-def input_control(shown: Drift, moved: Sequence[Moved], device: str | None) -> str:
-    """The input whose values are drawn: the chosen one, else what moved most."""
-    of = [one for one in moved if device is None or device in one.devices] or moved
-    usual = of[0].name if of else shown.names[0]
+def input_control(shown: Drift, troubles: Sequence[Trouble], device: str | None) -> str:
+    """The input whose values are drawn: the chosen one, else that of the worst trouble."""
+    of = [one for one in troubles if shown.decision_type in one.decision_types]
+    of = [one for one in of if device is None or device in one.devices] or of
+    usual = of[0].inputs[0] if of else shown.names[0]
     return _pick(INPUT, "Input", shown.names, usual) or usual
 
 
-def during(shown: Drift, moved: Sequence[Moved], name: str, device: str | None) -> tuple[int, int]:
-    """The buckets that count as now: those in which the input moved, else all after the baseline."""
-    for one in moved:
-        if one.name == name and (device is None or not one.devices or device in one.devices):
-            first = shown.starts.index(one.since)
-            return first, first + one.buckets
+def during(
+    shown: Drift, troubles: Sequence[Trouble], name: str, device: str | None
+) -> tuple[int, int]:
+    """The buckets that count as now: those of the input's trouble, else all after the baseline."""
+    for one in troubles:
+        if name in one.inputs and (device is None or not one.devices or device in one.devices):
+            first = bisect.bisect_right(shown.starts, one.since) - 1
+            until = (
+                len(shown.starts) if one.to is None else bisect.bisect_left(shown.starts, one.to)
+            )
+            return max(first, 0), max(until, first + 1, 1)
     return shown.after, len(shown.starts)
 
 
-def inputs(shown: Drift, name: str, device: str | None) -> None:
+def inputs(shown: Drift, name: str, device: str | None, watched: Watched | None) -> None:
     """The heatmap of all inputs."""
     whose = "the fleet" if device is None else device
     components.section(f"Inputs of {shown.decision_type} by {_bucket(shown)}", whose)
@@ -114,6 +85,7 @@ def inputs(shown: Drift, name: str, device: str | None) -> None:
             baseline_until=shown.baseline.last_at,
             chosen=name,
             most=OF_FLEET if device is None else OF_DEVICES,
+            alarmed=_alarmed(shown, watched, [(device, each) for each in shown.names]),
         ),
         alt=f"PSI of each input of {shown.decision_type} by {_bucket(shown)}, {whose}",
         key="drift_inputs",
@@ -169,7 +141,7 @@ def versions(shown: Drift, name: str, device: str | None, now: tuple[int, int]) 
     )
 
 
-def devices(shown: Drift, name: str, device: str | None) -> None:
+def devices(shown: Drift, name: str, device: str | None, watched: Watched | None) -> None:
     """The heatmap of one input over all devices."""
     names, cells = drift.by_device(shown, name, shown.after)
     most = f"; the {len(names)} that moved most" if len(names) < len(shown.devices) else ""
@@ -182,17 +154,17 @@ def devices(shown: Drift, name: str, device: str | None) -> None:
             shown.width,
             baseline_until=shown.baseline.last_at,
             chosen=device,
+            alarmed=_alarmed(shown, watched, [(each, name) for each in names]),
         ),
         alt=f"PSI of {name} by device and {_bucket(shown)}",
         key="drift_devices",
     )
 
 
-def _choose(one: Moved) -> None:
-    alone = one.devices[0] if len(one.devices) == 1 else None
-    for key, value in (
-        (TYPE, one.decision_type), (MODEL, None), (DEVICE, alone), (INPUT, one.name),
-    ):  # fmt: skip
+def choose(decision_type: str, devices: Sequence[str], name: str) -> None:
+    """Draw the figures of an input, of the device where it is about one."""
+    alone = devices[0] if len(devices) == 1 else None
+    for key, value in ((TYPE, decision_type), (MODEL, None), (DEVICE, alone), (INPUT, name)):
         st.session_state[key] = value
 
 
@@ -202,49 +174,19 @@ def _pick(key: str, label: str, options: Sequence[str], usual: str) -> str | Non
     return st.selectbox(label, options, index=None, key=key, bind="query-params", placeholder=usual)
 
 
-def _line(one: Moved) -> str:
-    usual = f", usual up to {number(one.usual)}" if one.usual else ""
-    return (
-        f"**{plain(one.name)}** of {plain(one.decision_type)} — {plain(_means(one))}"
-        f"{plain(_who(one, named=_NAMED))}, {_when(one)}: PSI {number(one.psi)}{usual}, "
-        f"n\u00a0=\u00a0{count(one.values)}"
-    )
-
-
-def _who(one: Moved, *, named: int) -> str:
-    if not one.devices:
-        return "across the fleet" if one.of_devices > 1 else "on the only device"
-    if len(one.devices) == 1:
-        return f"on {one.devices[0]}, 1 of {many(one.of_devices, 'device')}"
-    names = ", ".join(sorted(one.devices)[:named]) + (" …" if len(one.devices) > named else "")
-    return f"on {len(one.devices)} of {many(one.of_devices, 'device')}" + (
-        f" ({names})" if named > 1 else ""
-    )
-
-
-def _carries(one: Moved) -> str:
-    """How much of the fleet's shift it is; others may pull the other way."""
-    if not one.devices or not one.share > 0:
-        return ""
-    verb = "carries" if len(one.devices) == 1 else "carry"
-    part = "all" if one.share >= 0.995 else f"{one.share:.0%}"
-    return f", which {verb} {part} of the fleet's shift"
-
-
-def _when(one: Moved) -> str:
-    return f"since {day(one.since)}" if one.to is None else days(one.since, _last_day(one.to))
-
-
-def _last_day(end: datetime) -> datetime:
-    return end - timedelta(days=1)
-
-
-def _means(one: Moved) -> str:
-    if math.isnan(one.mean):
-        return ""
-    apart = abs(one.mean - one.usual_mean)
-    before = number(one.usual_mean, resolution=apart)
-    return f"mean {before} → {number(one.mean, one.unit, resolution=apart)} "
+def _alarmed(
+    shown: Drift, watched: Watched | None, streams: Sequence[tuple[str | None, str]]
+) -> np.ndarray:
+    """On which buckets the streams (device or None, input) alarmed, `(n_streams, n_buckets)`."""
+    marks = np.zeros((len(streams), len(shown.starts)), dtype=bool)
+    if watched is None:
+        return marks
+    at = {start: n for n, start in enumerate(shown.starts)}
+    for row, (device, name) in enumerate(streams):
+        for start in watched.alarmed_on(device, name):
+            if start in at:
+                marks[row, at[start]] = True
+    return marks
 
 
 def _beside(shown: Drift) -> str:

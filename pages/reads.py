@@ -6,6 +6,7 @@ A cached result is keyed by the commit it was read at, so it is never stale, onl
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,7 +23,8 @@ from observability.monitor.alerts import Alert, fold
 from observability.monitor.baseline import Baseline
 from observability.monitor.delivery import Webhook, webhooks
 from observability.monitor.evaluation import Evaluation, evaluate
-from observability.monitor.moved import Moved, moved
+from observability.monitor.triage import Trouble, triage, watch_all
+from observability.monitor.watched import Watched
 from observability.store import (
     lake,
     read,
@@ -113,11 +115,14 @@ def decided_types() -> tuple[DecidedType, ...]:
     return _decided_types(_commit(location_here()))
 
 
-def drift_over(
-    window: Window, decided: DecidedType, model: str | None
-) -> tuple[drift.Drift, tuple[Moved, ...]]:
-    """How far a decision type's inputs lie from their baseline, and what of it moved most."""
+def drift_over(window: Window, decided: DecidedType, model: str | None) -> drift.Drift:
+    """How far a decision type's inputs lie from their baseline."""
     return _drift(_commit(location_here()), window, decided.decision_type, model)
+
+
+def troubles(window: Window) -> tuple[tuple[Watched, ...], tuple[Trouble, ...]]:
+    """The streams that are watched up to the window's end, and what is wrong with inputs within it."""
+    return _troubles(_commit(location_here()), window)
 
 
 def device(device_id: str, window: Window) -> Known | None:
@@ -208,20 +213,35 @@ def _decided_types(commit: Commit) -> tuple[DecidedType, ...]:
 
 
 @st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
-def _drift(
-    commit: Commit, window: Window, decision_type: str, model: str | None
-) -> tuple[drift.Drift, tuple[Moved, ...]]:
+def _drift(commit: Commit, window: Window, decision_type: str, model: str | None) -> drift.Drift:
     decided = next(d for d in _decided_types(commit) if d.decision_type == decision_type)
     width = drift.width_for(decided.within(window), decided.devices)
     with lake.reading(_cursor(commit.store)) as con:
-        known = baseline.reference_of(con, commit.store, decided, model)
-        usual = (
-            _first_days(commit.store, decision_type, baseline.first_days(decided), width)
-            if known is None
-            else _reference(commit.store, known, width)
-        )
-        found = drift.drift(con, usual, decision_type, window, model)
-    return found, moved(found)
+        usual = _usual(con, commit.store, decided, width, model)
+        return drift.drift(con, usual, decision_type, window, model)
+
+
+@st.cache_resource(ttl=_FORGET, max_entries=8, show_spinner=False)
+def _troubles(commit: Commit, window: Window) -> tuple[tuple[Watched, ...], tuple[Trouble, ...]]:
+    """Evidence gathers from the baseline's end on, whatever part of that time is looked at."""
+    with lake.reading(_cursor(commit.store)) as con:
+        usual = functools.partial(_usual, con, commit.store)
+        watched = watch_all(con, _decided_types(commit), usual, window.end)
+        found = triage(con, watched)
+    return watched, tuple(each for each in found if each.within(window))
+
+
+def _usual(
+    con: duckdb.DuckDBPyConnection,
+    store: Location,
+    decided: DecidedType,
+    width: timedelta,
+    model: str | None = None,
+) -> Baseline:
+    known = baseline.reference_of(con, store, decided, model)
+    if known is None:
+        return _first_days(store, decided.decision_type, baseline.first_days(decided), width)
+    return _reference(store, known, width)
 
 
 @st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)

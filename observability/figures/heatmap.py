@@ -38,9 +38,11 @@ def heatmap(
     baseline_until: datetime | None = None,
     chosen: str | None = None,
     most: float = OF_DEVICES,
+    alarmed: np.ndarray | None = None,
 ) -> go.Figure:
     """Draw cells, the first row on top; a line where the baseline ends, the row `chosen` in bold.
 
+    A dot lies on each cell that is `alarmed`, shape as the cells'.
     PSI of `most` and above has the full colour. Grey is too few values for a PSI; empty is nothing recorded.
     """
     x = [start.replace(tzinfo=None) + width / 2 for start in starts]
@@ -57,6 +59,8 @@ def heatmap(
         z=np.sqrt(cells.psi), zmin=0.0, zmax=math.sqrt(most), colorscale=_SCALE,
         hoverongaps=False, hovertemplate=hover, name="PSI", colorbar=_colorbar(len(rows), most), **shared,
     )  # fmt: skip
+    if alarmed is not None and alarmed.any():
+        _add_alarms(figure, alarmed, x)
     _add_end_of_baseline(figure, baseline_until, starts, width)
     figure.update_layout(
         height=_FRAME_PX + max(_ROW_PX * len(rows), _LEAST_PX),
@@ -114,6 +118,19 @@ def _colorbar(rows: int, most: float) -> dict[str, object]:
         "xpad": 6,
         "outlinewidth": 0,
     }
+
+
+def _add_alarms(figure: go.Figure, alarmed: np.ndarray, x: Sequence[datetime]) -> None:
+    rows, columns = np.nonzero(alarmed)
+    figure.add_scatter(
+        name="alarm",
+        mode="markers",
+        x=[x[n] for n in columns.tolist()],
+        y=rows,
+        hoverinfo="skip",
+        showlegend=False,
+        marker={"size": 6, "color": "#FFFFFF", "line": {"color": "#333333", "width": 1}},
+    )
 
 
 def _add_end_of_baseline(

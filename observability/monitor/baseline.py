@@ -15,7 +15,7 @@ from observability.models.registry import RegisteredModel, find
 from observability.store import read_drift
 from observability.store.location import Store
 from observability.store.read import Window
-from observability.store.read_drift import Bins, Cube, DecidedType, Input
+from observability.store.read_drift import Bins, Cube, DecidedType, Input, Rows
 from traces.errors import ModelError
 
 FIRST_DAYS = timedelta(days=28)
@@ -27,7 +27,8 @@ DAY = timedelta(days=1)
 class Baseline:
     """Inputs, their bins, and their counts in buckets of `width` by device; times UTC.
 
-    `model` is name and version of the model whose reference this is; None: the store's first days.
+    `rows` reads them one by one. `model` is name and version of the model whose reference this is;
+    None: the store's first days.
     """
 
     inputs: tuple[Input, ...]
@@ -37,10 +38,11 @@ class Baseline:
     first_at: datetime | None
     last_at: datetime | None
     model: str | None
+    rows: Rows
 
     @property
-    def rows(self) -> int:
-        """How many decisions it rests on."""
+    def decisions(self) -> int:
+        """How many it rests on."""
         return int(self.cube.cells["decisions"].sum())
 
 
@@ -76,7 +78,18 @@ def from_reference(
     bins = read_drift.equal_count_bins(con, rows)
     name = f"{model.version.name} {model.version.version}"
     cube = read_drift.count(con, rows, bins, width)
-    return Baseline(inputs, bins, cube, width, reference.first_at, reference.last_at, name)
+    first, last = reference.first_at, reference.last_at
+    return Baseline(inputs, bins, cube, width, first, last, name, rows)
+
+
+def usual_of(
+    con: duckdb.DuckDBPyConnection, store: Store, decided: DecidedType, width: timedelta = DAY
+) -> Baseline:
+    """The baseline of a decision type: its model's reference, else the store's own first days."""
+    model = reference_of(con, store, decided)
+    if model is not None:
+        return from_reference(con, model, width)
+    return from_first_days(con, decided.decision_type, first_days(decided), width)
 
 
 def first_days(decided: DecidedType) -> Window:
@@ -94,4 +107,4 @@ def from_first_days(
     rows = read_drift.of_decisions(con, decision_type, inputs, window)
     bins = read_drift.equal_count_bins(con, rows)
     cube = read_drift.count(con, rows, bins, width)
-    return Baseline(inputs, bins, cube, width, window.start, window.end, None)
+    return Baseline(inputs, bins, cube, width, window.start, window.end, None, rows)

@@ -221,6 +221,20 @@ def count(
     )
 
 
+def recorded(
+    con: duckdb.DuckDBPyConnection, rows: Rows, devices: Sequence[str], inputs: Sequence[str]
+) -> pl.DataFrame:
+    """What some devices recorded in order of time: device_id, decided_at, each of these inputs by name."""
+    names = [one_input.name for one_input in rows.inputs]
+    columns = ", ".join(f"x{names.index(name)} AS {_identifier(name)}" for name in inputs)
+    return frame(
+        con,
+        f"SELECT device_id, decided_at, {columns} FROM ({rows.query})"
+        " WHERE list_contains($devices, device_id) ORDER BY device_id, decided_at",
+        {**rows.parameters, "devices": list(devices)},
+    )
+
+
 def _levels(
     con: duckdb.DuckDBPyConnection,
     layouts: pl.DataFrame,

@@ -13,9 +13,8 @@ from hypothesis import strategies as st
 
 from observability.monitor.baseline import Baseline
 from observability.monitor.drift import by_device, by_input, by_version, compared, overlay
-from observability.monitor.moved import longest_run, moved
-from observability.monitor.psi import carried, psi
-from observability.store.read_drift import Bins, Cube, Input
+from observability.monitor.psi import psi
+from observability.store.read_drift import Bins, Cube, Input, Rows
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -44,7 +43,16 @@ def cube(days: range, values: dict[tuple[str, int], np.ndarray] | None = None) -
 
 
 def baseline(width: timedelta = DAY) -> Baseline:
-    return Baseline(INPUTS, BINS, cube(range(28)), width, START, START + 28 * DAY, "wear 1.0")
+    return Baseline(
+        INPUTS,
+        BINS,
+        cube(range(28)),
+        width,
+        START,
+        START + 28 * DAY,
+        "wear 1.0",
+        Rows("", {}, INPUTS),
+    )
 
 
 @given(counts)
@@ -66,13 +74,6 @@ def test_a_bin_that_both_lack_adds_nothing(one: np.ndarray, other: np.ndarray) -
     assert np.array_equal(padded, psi(one, other), equal_nan=True)
 
 
-@given(st.lists(st.tuples(counts, counts), min_size=1, max_size=5))
-def test_the_devices_parts_are_the_whole_shift(pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
-    usual, now = (np.stack(side) for side in zip(*pairs, strict=True))
-    parts = carried(usual, now)
-    assert np.isnan(parts).all() or math.isclose(parts.sum(), 1.0, rel_tol=1e-6)
-
-
 @given(st.permutations(range(8)))
 def test_the_order_in_which_counts_arrive_does_not_matter(order: list[int]) -> None:
     whole = cube(range(28, 30), {("pump-2", 29): HOT})
@@ -86,36 +87,6 @@ def test_the_counts_of_devices_and_days_add_up_to_the_fleets() -> None:
     found = compared(baseline(), "pump.stop", cube(range(28, 35)))
     assert np.array_equal(found.now[0], found.now[1:].sum(axis=0))
     assert by_version(found, "temperature", None).row(0) == ("wear 1.0", 0.0, 7 * 4 * 100, 4)
-
-
-def test_a_known_shift_is_ranked_first_with_its_device_and_its_days() -> None:
-    shifted = {("pump-3", day): HOT for day in range(31, 35)}
-    first, *others = moved(compared(baseline(), "pump.stop", cube(range(28, 38), shifted)))
-    assert (first.name, first.devices, first.values) == ("temperature", ("pump-3",), 400)
-    assert (first.since, first.to) == (START + 31 * DAY, START + 35 * DAY)
-    assert (first.usual_mean, first.mean) == (2.0, 3.5)
-    assert first.usual == 0
-    assert math.isclose(first.share, 1.0)
-    assert not others
-
-
-def test_two_devices_that_moved_at_other_times_are_two_lines() -> None:
-    shifted = {("pump-1", day): HOT for day in range(28, 30)}
-    shifted |= {("pump-4", day): HOT[::-1] for day in range(34, 38)}
-    found = moved(compared(baseline(), "pump.stop", cube(range(28, 38), shifted)))
-    assert [one.devices for one in found] == [("pump-4",), ("pump-1",)]
-
-
-def test_what_still_lasts_has_no_end_and_what_most_devices_share_is_the_fleets() -> None:
-    shifted = {(device, day): HOT for device in DEVICES[:3] for day in range(33, 38)}
-    found = moved(compared(baseline(), "pump.stop", cube(range(28, 38), shifted)))
-    assert [(one.name, one.devices, one.to) for one in found] == [("temperature", (), None)]
-    assert found[0].since == START + 33 * DAY
-
-
-def test_nothing_is_listed_where_nothing_moved() -> None:
-    assert moved(compared(baseline(), "pump.stop", cube(range(20, 38)))) == ()
-    assert moved(compared(baseline(), "pump.stop", cube(range(0)))) == ()
 
 
 def test_an_input_that_was_constant_in_the_baseline_has_no_psi() -> None:
@@ -142,15 +113,6 @@ def test_a_device_that_the_baseline_does_not_know_is_compared_with_the_fleet() -
     found = compared(baseline(), "pump.stop", strange)
     assert dict(zip(found.devices, found.own.tolist(), strict=True))["pump-9"] is False
     assert np.array_equal(found.usual[found.place("pump-9")], found.usual[0])
-
-
-@given(st.lists(st.floats(-5, 5), max_size=12))
-def test_the_longest_run_is_the_one_with_the_largest_sum(values: list[float]) -> None:
-    first, until = longest_run(np.array(values))
-    best = max(
-        (sum(values[a:b]) for a in range(len(values) + 1) for b in range(a, len(values) + 1)),
-    )
-    assert math.isclose(sum(values[first:until]), best, abs_tol=1e-9)
 
 
 def test_of_many_devices_the_farthest_are_shown() -> None:

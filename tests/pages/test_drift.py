@@ -18,13 +18,14 @@ from observability.figures.overlay import overlay as drawn_overlay
 from observability.models import registry
 from observability.monitor.baseline import first_days, from_first_days, from_reference, reference_of
 from observability.monitor.drift import Drift, by_device, by_input, drift, overlay
-from observability.monitor.moved import moved
 from observability.store import lake
 from observability.store.read import Window
 from observability.store.read_drift import DecidedType, decided_types
 from observability.store.write import Writer
 from tests.pages.seed import START, TRAP
 from tests.pages.test_pages import title, words
+from tests.troubled import recorded
+from tests.troubled import troubled as troubles
 from traces import Decision, ModelVersion
 from traces.device import RecordedClock, Recorder
 
@@ -42,6 +43,11 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with serving(store, clock) as url:
         _live(url, clock)
     return store
+
+
+@pytest.fixture(scope="session")
+def troubled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return recorded(tmp_path_factory.mktemp("troubled") / "fleet", troubles)
 
 
 @pytest.fixture
@@ -101,16 +107,6 @@ def test_an_unknown_level_is_counted_as_others(con) -> None:
     assert after[2] == after.sum() > 0
 
 
-def test_the_shifted_device_is_found_with_its_day(con) -> None:
-    ranked = moved(found(con))
-    temperature = next(one for one in ranked if one.name == "temperature")
-    assert temperature.devices == ("fan-2",)
-    assert temperature.since == START + timedelta(days=SHIFTED_DAY)
-    assert temperature.to is None
-    assert temperature.mean - temperature.usual_mean == pytest.approx(30, abs=1)
-    assert {one.name for one in ranked} == {"temperature", "mode"}
-
-
 def test_figures_show_what_was_counted_and_escape_names(con) -> None:
     shown = found(con)
     names, cells = by_device(shown, "temperature")
@@ -130,23 +126,41 @@ def test_the_reference_of_the_type_s_model_is_the_baseline(seeded) -> None:
         model = reference_of(con, seeded.store, decided)
         assert model == registry.registered(con, seeded.store, name="pump-wear")[0]
         usual = from_reference(con, model)
-        assert usual.rows == 1200
+        assert usual.decisions == 1200
         assert usual.model == "pump-wear 1.0.0"
         itself = usual.cube.counts.sum(axis=0)
         assert (itself.max(axis=1) - itself.min(axis=1)).max() <= 1
 
 
-def test_the_page_says_first_what_moved_since_when_and_on_whom(open_page, bare) -> None:
+def test_the_page_says_first_that_nothing_can_be_judged_yet_and_why(open_page, bare) -> None:
     app = open_page("drift", bare)
     assert not app.exception
-    assert "moved most:" in title(app)
-    assert "on fan-2, 1 of 3 devices" in title(app)
-    assert "since 2024-05-07" in title(app)
+    assert title(app) == (
+        "Nothing can be judged yet: fewer than 14 baseline days of 20 values to compare"
+    )
     said = words(app)
     assert "PSI is shown, never alarmed on" in said
     assert "the first days of this store, as no reference is registered" in said
-    assert "**temperature** of fan.run" in said
     assert len(app.get("plotly_chart")) == 3
+
+
+def test_the_page_says_first_what_is_wrong_since_when_and_on_whom(open_page, troubled) -> None:
+    app = open_page("drift", troubled, range="all")
+    assert not app.exception
+    assert title(app).startswith("ambient on 2 of 5 devices (pump-1, pump-4) is in another unit")
+    assert "since 2026-01-2" in title(app)
+    assert "3 more troubles" not in title(app) and "more troubles below" in title(app)
+    said = words(app)
+    assert "temperature on pump-2 shifted, mean 60" in said
+    assert "pressure on pump-3 stood still, from 2026-01-23 05:00" in said
+    assert "moved together on pump-5: the process rather than a sensor" in said
+    alarmed = app.get("plotly_chart")[0]
+    assert app.selectbox(key="drift_input").placeholder == "ambient"
+    app.button(key="show_1").click().run()
+    assert not app.exception
+    assert app.selectbox(key="drift_device").value == "pump-2"
+    assert app.selectbox(key="drift_input").value == "temperature"
+    assert alarmed is not None
 
 
 def test_the_page_says_whose_reference_is_the_baseline(open_page, seeded) -> None:
@@ -158,8 +172,8 @@ def test_the_page_says_whose_reference_is_the_baseline(open_page, seeded) -> Non
 
 def test_device_and_input_come_from_the_url(open_page, bare) -> None:
     app = open_page("drift", bare, drift_device="fan-2", drift_input="temperature")
-    assert "now: 2024-05-07 to 2024-05-08, fan-2" in words(app)
-    assert "→ 50" in words(app)
+    assert "fan-2" in words(app)
+    assert "Mean 19.8 → 31.9" in words(app)
     assert app.selectbox(key="drift_device").value == "fan-2"
 
 
@@ -167,14 +181,6 @@ def test_a_constant_input_is_called_so(open_page, bare) -> None:
     app = open_page("drift", bare, drift_input="stage")
     assert not app.exception
     assert "stage is constant at 2 in the baseline, so it has no PSI." in words(app)
-
-
-def test_show_leads_to_the_figures_of_that_input(open_page, bare) -> None:
-    app = open_page("drift", bare, drift_input="stage")
-    app.button(key="show_0").click().run()
-    assert not app.exception
-    assert app.selectbox(key="drift_device").value == "fan-2"
-    assert app.selectbox(key="drift_input").value in title(app)
 
 
 def test_a_device_that_looks_like_markdown_stays_a_name(open_page, bare) -> None:
