@@ -56,7 +56,7 @@ def _selection(shown: Explained, window: Window, sample: Drawn) -> None:
         "What is different about these?",
         "choose some decisions; they are compared with all others of this model and time",
     )
-    selection = filters.selection(reads.choices(), parts.SELECTION)
+    selection = filters.selection(reads.choices(window), parts.SELECTION)
     found = None
     if selection != Filters():
         found = reads_explained.apart(shown, window, selection)

@@ -214,7 +214,7 @@ def _one_of(group: Sequence[Trouble]) -> Trouble:
         decision_types=tuple(sorted({type_ for one in group for type_ in one.decision_types})),
         inputs=tuple(inputs),
         devices=tuple(devices),
-        since=min(one.since for one in group),
+        since=top.since,
         to=max(ends) if 2 * len(ends) > len(group) else None,
         strength=max(one.strength for one in group),
         values=sum(one.values for one in group if one.inputs == top.inputs),

@@ -12,11 +12,12 @@ import numpy as np
 
 from observability.monitor.calibration import Calibrated, calibrate
 from observability.monitor.drift import Drift, spread_out
-from observability.monitor.evidence import Evidence, evidence
+from observability.monitor.evidence import ALARM, Evidence, evidence
 from observability.monitor.matching import same_season
 
 _DAY_S = 86400.0
 _OF_STRONGEST = 0.25
+_HINT = 10.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,7 +91,7 @@ def alarms(watched: Watched) -> tuple[Alarm, ...]:
     listed = []
     for stream in np.flatnonzero(found.alarm.any(axis=1)).tolist():
         last = int(np.flatnonzero(found.alarm[stream])[-1])
-        since = int(found.since[stream, last])
+        since = _onset(found.strength[stream], int(found.since[stream, last]))
         until = _until(found.e[stream], last)
         place, name = divmod(stream, len(drift.names))
         listed.append(
@@ -140,6 +141,13 @@ def _releases(drift: Drift) -> np.ndarray:
         if before is not None and models - before and at >= drift.after:
             reset[places[device], at - drift.after] = True
     return np.repeat(reset, len(drift.names), axis=0)
+
+
+def _onset(strength: np.ndarray, since: int) -> int:
+    """The day on which evidence that began on the day `since` became more than a hint for good."""
+    alarm = since + int(np.argmax(strength[since:] >= ALARM))
+    hints = np.flatnonzero(strength[since:alarm] < _HINT)
+    return min(since + int(hints[-1]) + 1, alarm) if hints.size else since
 
 
 def _until(e: np.ndarray, since: int) -> int:

@@ -163,8 +163,8 @@ def matching(con: duckdb.DuckDBPyConnection, filters: Filters) -> Matching:
 
 def choices(con: duckdb.DuckDBPyConnection, window: Window) -> Mapping[str, tuple[str, ...]]:
     """The values that each filter can take in a window, in alphabetical order."""
-    asked = Filters(window).parameters()
-    rows = frame(con, _chosen(asked) + _CHOICES, asked)
+    asked = Filters(window)
+    rows = frame(con, _chosen(asked) + _CHOICES, asked.parameters())
     names = ("type", "device", "disposition", "gate", "action", "model")
     return {name: tuple(rows.filter(pl.col("filter") == name)["choice"]) for name in names}
 

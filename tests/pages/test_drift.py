@@ -149,18 +149,16 @@ def test_the_page_says_first_what_is_wrong_since_when_and_on_whom(open_page, tro
     assert not app.exception
     assert title(app).startswith("ambient on 2 of 5 devices (pump-1, pump-4) is in another unit")
     assert "since 2026-01-2" in title(app)
-    assert "3 more troubles" not in title(app) and "more troubles below" in title(app)
+    assert title(app).endswith("; 2 more troubles below")
     said = words(app)
     assert "temperature on pump-2 shifted, mean 60" in said
     assert "pressure on pump-3 stood still, from 2026-01-23 05:00" in said
     assert "moved together on pump-5: the process rather than a sensor" in said
-    alarmed = app.get("plotly_chart")[0]
     assert app.selectbox(key="drift_input").placeholder == "ambient"
     app.button(key="show_1").click().run()
     assert not app.exception
     assert app.selectbox(key="drift_device").value == "pump-2"
     assert app.selectbox(key="drift_input").value == "temperature"
-    assert alarmed is not None
 
 
 def test_the_page_says_whose_reference_is_the_baseline(open_page, seeded) -> None:
