@@ -9,9 +9,12 @@ import streamlit as st
 from observability.explain.alternatives import Alternatives
 from observability.explain.explanation import Explanation
 from observability.explain.flip import Flip
+from observability.explain.past import PastDecision
+from observability.explain.wording import nearest_line
 from observability.figures.shares import ranked, shares_chart
 from pages import components
-from pages.format import number, plain
+from pages.format import instant, number, plain
+from pages.marks import bare_mark
 
 
 def flips(explained: Explanation, units: Mapping[str, str]) -> None:
@@ -42,6 +45,19 @@ def flips(explained: Explanation, units: Mapping[str, str]) -> None:
     )
 
 
+def nearest(explained: Explanation) -> None:
+    """The past decisions most like this one, what was done then and what came of it."""
+    found = explained.nearest
+    components.section("Nearest past decisions", "in every input, in the device's own IQRs")
+    if found is not None and found.decisions:
+        components.listing(
+            [_past(each) for each in found.decisions],
+            alt="The past decisions nearest in every input, with what was done and its outcome",
+        )
+    line = nearest_line(found)
+    st.caption(f"{plain(line[:1].upper() + line[1:])}.")
+
+
 def shares(other: Alternatives) -> None:
     """Each gate's and each input's share of the action."""
     found = other.shares
@@ -60,6 +76,16 @@ def shares(other: Alternatives) -> None:
         f"{plain(found.action)}; all shares add to the rest. Below zero: spoke for another action. "
         f"Sampled, {found.pairs} pairs of orders."
     )
+
+
+def _past(each: PastDecision) -> dict[str, str]:
+    return {
+        "Decided": f"[{instant(each.decided_at)}](decision?id={each.decision_id})",
+        "Device": plain(each.device_id),
+        "Distance": f"{number(each.distance)} IQR",
+        "Did": f"{bare_mark(each.disposition)} {plain(each.action)}",
+        "Outcome": plain(each.label) if each.label else "○ not known",
+    }
 
 
 def _none(other: Alternatives) -> str:

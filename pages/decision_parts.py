@@ -8,14 +8,23 @@ from pathlib import Path
 
 import streamlit as st
 
-from observability.explain.explanation import Attributions, Explanation, GateStep, Spec
+from observability.explain.explanation import (
+    FLEET,
+    Attributions,
+    Explanation,
+    GateStep,
+    Spec,
+)
 from observability.explain.sentence import acted
+from observability.explain.versus import DEVICE
+from observability.explain.wording import MODEL_NOT_CAUSE, SHARED_CREDIT
 from observability.figures.waterfall import waterfall
 from observability.store.read_surroundings import Surroundings
 from observability.store.stored import StoredDecision
 from pages import components, routes
 from pages.components import Tile
 from pages.format import (
+    code,
     count,
     days,
     duration,
@@ -44,8 +53,7 @@ _REVIEWED = {
     "modify": "approved with a change",
     "defer": "passed on",
 }
-MODEL_NOT_CAUSE = "Explains the model, not the cause."
-SHARED_CREDIT = "Correlated sensors share or swap credit."
+VERSUS = "versus"
 
 
 def neighbours(around: Surroundings, stored: StoredDecision) -> tuple[Path, dict[str, str]] | None:
@@ -97,6 +105,7 @@ def why(explained: Explanation) -> None:
     parts = explained.attributions
     unit = "" if parts is None else f"in {link_unit(parts.spec.link)}"
     components.section("Why the model scored it so", unit)
+    _versus_control(explained)
     if parts is None:
         for line in explained.missing:
             st.warning(f"Not explained: {plain(line)}.")
@@ -113,9 +122,21 @@ def why(explained: Explanation) -> None:
     )
 
 
+def link_shown(explained: Explanation) -> str | None:
+    """The unit of what each input pushed; None where that is not to be shown."""
+    parts = explained.attributions
+    return parts.spec.link if parts is not None and parts.adds_up else None
+
+
 def relative_to(spec: Spec) -> str:
     """Against what the attributions are measured."""
     window = days(spec.background_from, spec.background_to)
+    kind, _, of = spec.versus.partition(" ")
+    if kind == "decision":
+        return f"Relative to decision {code(of)}."
+    if kind == "device":
+        rows = f"the last {count(spec.background_rows)} decisions of {plain(of)} before it"
+        return f"Relative to {rows}, {window}."
     return f"Relative to {count(spec.background_rows)} reference decisions, {window}."
 
 
@@ -126,6 +147,22 @@ def replay(parts: Attributions) -> str:
     if parts.replay_error == 0:
         return "The model here gives the device's score exactly."
     return f"The model here gives the device's score but for {number(parts.replay_error)}."
+
+
+def _versus_control(explained: Explanation) -> None:
+    """Choose what the decision is compared with: one thing, never two in one chart."""
+    stored = explained.stored
+    names = {FLEET: "the fleet's reference", DEVICE: f"the last decisions of {stored.device_id}"}
+    past = explained.nearest.decisions if explained.nearest else ()
+    names |= {
+        each.decision_id: f"{each.device_id}, {instant(each.decided_at)}: {each.action}"
+        for each in past
+    }
+    asked = st.query_params.get(VERSUS, FLEET)
+    names.setdefault(asked, f"decision {asked}")
+    st.selectbox(
+        "Versus what?", list(names), format_func=lambda name: names[name], key=VERSUS, bind="query-params",
+    )  # fmt: skip
 
 
 def _sampled(parts: Attributions) -> str:

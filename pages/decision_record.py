@@ -5,7 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from observability.explain.explanation import Attributions
-from observability.store.read_surroundings import InputRow, Surroundings
+from observability.explain.input_rows import InputRow
+from observability.explain.wording import drift_line, rollout_line
+from observability.store.read_surroundings import Surroundings
 from observability.store.stored import StoredDecision
 from pages import components
 from pages.chain_parts import standing
@@ -38,8 +40,10 @@ _PLACES = {
 
 def inputs(rows: tuple[InputRow, ...], link: str | None, withheld: tuple[str, ...] = ()) -> None:
     """What the model saw beside what is usual, the strongest attribution first."""
-    most = max((row.usual.n for row in rows if row.usual), default=0)
-    note = f"usual: 5th to 95th percentile of the fleet's last {count(most)} decisions of this type"
+    most = max((row.usual.count for row in rows if row.usual), default=0)
+    note = (
+        f"usual: 5th to 95th percentile of the device's last {count(most)} decisions of this type"
+    )
     components.section("Inputs", note if most else "")
     if not rows:
         st.markdown("No input was recorded.")
@@ -80,7 +84,9 @@ def provenance(story: Story) -> None:
             "Received": f"{instant(stored.received_at)}, {_lag(stored)}",
             "Decided in": _latency(stored.decision),
             "Clock": _clock(stored.decision, stored.clock_uncertainty_us),
-            "Chain": standing(story.place),
+            "Chain": standing(explained.chain),
+            "Release": plain(rollout_line(explained.rollout)),
+            "Inputs then": plain(drift_line(explained.drift)),
             "Sent by": _service(story.around),
         },
         alt="Where this decision and its explanation come from",

@@ -8,7 +8,7 @@ from observability.monitor.triage import Trouble
 from observability.monitor.watched import Watched
 from observability.store.read import Window
 from observability.store.read_drift import DecidedType
-from pages import components, reads, time_range
+from pages import components, reads, reads_drift, time_range
 from pages import drift_parts as parts
 from pages import drift_troubles as troubles
 
@@ -24,11 +24,11 @@ def main() -> None:
         components.no_data("Point a recorder at this address, or run `whence replay`.")
         return
     window = time_range.chosen(freshness)
-    if not any(reads.drift_over(window, decided, None).starts for decided in types):
+    if not any(reads_drift.drift_over(window, decided, None).starts for decided in types):
         components.sentence(f"No device decided {time_range.words(freshness)}")
         components.filtered_out("Widen the time range.")
         return
-    watched, found = reads.troubles(window)
+    watched, found = reads_drift.troubles(window)
     components.sentence(troubles.answer(found, watched))
     troubles.trouble_list(found)
     _draw(types, watched, found, window)
@@ -43,7 +43,7 @@ def _draw(
     with st.grid(4, min_column_width=180, gap="xsmall"):
         decided = parts.type_control(types, found)
         model = parts.model_control(decided)
-        shown = reads.drift_over(window, decided, model)
+        shown = reads_drift.drift_over(window, decided, model)
         device = parts.device_control(shown)
         name = parts.input_control(shown, found, device)
     if not shown.starts:

@@ -1,0 +1,75 @@
+"""What the drift page reads, cached as in reads.py: inputs beside their baseline, and their troubles."""
+
+from __future__ import annotations
+
+import functools
+from datetime import timedelta
+
+import duckdb
+import streamlit as st
+
+from observability.models.registry import RegisteredModel
+from observability.monitor import baseline, drift
+from observability.monitor.baseline import Baseline
+from observability.monitor.triage import Trouble, triage, watch_all
+from observability.monitor.watched import Watched
+from observability.store.location import Location
+from observability.store.read import Window
+from observability.store.read_drift import DecidedType
+from pages.reads import Commit, cursor, here, reading, types_of
+
+_FORGET = "10m"
+
+
+def drift_over(window: Window, decided: DecidedType, model: str | None) -> drift.Drift:
+    """How far a decision type's inputs lie from their baseline."""
+    return _drift(here(), window, decided.decision_type, model)
+
+
+def troubles(window: Window) -> tuple[tuple[Watched, ...], tuple[Trouble, ...]]:
+    """The streams that are watched up to the window's end, and what is wrong with inputs within it."""
+    return _troubles(here(), window)
+
+
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
+def _drift(commit: Commit, window: Window, decision_type: str, model: str | None) -> drift.Drift:
+    decided = next(d for d in types_of(commit) if d.decision_type == decision_type)
+    width = drift.width_for(decided.within(window), decided.devices)
+    with reading(commit) as con:
+        usual = _usual(con, commit.store, decided, width, model)
+        return drift.drift(con, usual, decision_type, window, model)
+
+
+@st.cache_resource(ttl=_FORGET, max_entries=8, show_spinner=False)
+def _troubles(commit: Commit, window: Window) -> tuple[tuple[Watched, ...], tuple[Trouble, ...]]:
+    """Evidence gathers from the baseline's end on, whatever part of that time is looked at."""
+    with reading(commit) as con:
+        usual = functools.partial(_usual, con, commit.store)
+        watched = watch_all(con, types_of(commit), usual, window.end)
+        found = triage(con, watched)
+    return watched, tuple(each for each in found if each.within(window))
+
+
+def _usual(
+    con: duckdb.DuckDBPyConnection,
+    store: Location,
+    decided: DecidedType,
+    width: timedelta,
+    model: str | None = None,
+) -> Baseline:
+    known = baseline.reference_of(con, store, decided, model)
+    if known is None:
+        return _first_days(store, decided.decision_type, baseline.first_days(decided), width)
+    return _reference(store, known, width)
+
+
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
+def _reference(store: Location, model: RegisteredModel, width: timedelta) -> Baseline:
+    """Frozen: no commit changes a reference."""
+    return baseline.from_reference(cursor(store), model, width)
+
+
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
+def _first_days(store: Location, decision_type: str, window: Window, width: timedelta) -> Baseline:
+    """Frozen until forgotten: what of these days arrives late counts then."""
+    return baseline.from_first_days(cursor(store), decision_type, window, width)
