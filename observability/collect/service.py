@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from typing import Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -20,17 +21,35 @@ from observability.store.write import Writer
 from traces.device.clock import Clock
 
 
+class Worker(Protocol):
+    """What works on a store beside its receiver, on a thread of its own."""
+
+    def close(self) -> None:
+        """End, after what must not be left undone."""
+        ...
+
+
+StartWorker = Callable[[Writer], Worker]
+
+
 class Service:
     """Receives for one store while its lifespan lasts.
 
     `url` is where other processes of this machine reach it. `clock` gives received_at; see Writer.
+    `workers` start with it, and end when nothing more is received.
     """
 
     def __init__(
-        self, store: Store, url: str, *, clock: Clock | None = None, limits: Limits | None = None
+        self,
+        store: Store,
+        url: str,
+        *,
+        clock: Clock | None = None,
+        limits: Limits | None = None,
+        workers: Sequence[StartWorker] = (),
     ) -> None:
         self._store, self._url, self._clock = store, url, clock
-        self._limits = limits or Limits()
+        self._limits, self._start = limits or Limits(), workers
         self._receiver: Receiver | None = None
 
     def routes(self) -> list[Route]:
@@ -52,11 +71,13 @@ class Service:
             maintenance = Maintenance(writer)
             token = writer.publish(self._url)
             self._receiver = Receiver(batcher, writer, maintenance, token, self._limits)
+            workers = [start(writer) for start in self._start]
             try:
                 yield
             finally:
                 batcher.close()
-                maintenance.close()
+                for worker in (*workers, maintenance):
+                    worker.close()
 
     async def _answer(self, path: str, request: Request) -> Response:
         if self._receiver is None:

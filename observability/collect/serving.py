@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from observability.collect.address import listen, url_of
 from observability.collect.limits import Limits
-from observability.collect.service import Service
+from observability.collect.service import Service, StartWorker
 from observability.store.location import Store
 from traces.device.clock import Clock
 
@@ -29,6 +29,7 @@ def serving(
     host: str = "127.0.0.1",
     port: int = 0,
     limits: Limits | None = None,
+    workers: Sequence[StartWorker] = (),
 ) -> Iterator[str]:
     """Receive until the block ends, and commit what is queued then; yields the base URL.
 
@@ -36,7 +37,7 @@ def serving(
     """
     with listen(host, port) as listener:
         url = url_of(host, listener.getsockname()[1])
-        service = Service(store, url, clock=clock, limits=limits)
+        service = Service(store, url, clock=clock, limits=limits, workers=workers)
         with service.running(), answering(listener, service.routes()):
             yield url
 

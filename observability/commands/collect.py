@@ -8,6 +8,7 @@ import threading
 
 from observability.collect.receiver import TRACES_PATH
 from observability.collect.serving import serving
+from observability.explain.worker import ExplainWorker
 from observability.store.location import Location
 
 
@@ -15,7 +16,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Receive until SIGTERM or Ctrl-C, then commit what is queued. Raises WrongUse or StoreError."""
     store: Location = arguments.store
     stopped = threading.Event()
-    with serving(store, host=arguments.host, port=arguments.port) as url:
+    workers = (ExplainWorker,)
+    with serving(store, host=arguments.host, port=arguments.port, workers=workers) as url:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopped.set())
         print(f"Whence collects into {store}\n  receiver  {url}{TRACES_PATH}", flush=True)

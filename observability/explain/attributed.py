@@ -106,7 +106,7 @@ def attribute_decision(prepared: Engine, recorded: Recorded) -> Attributions:
         residual=residual,
         replayed_score=replayed,
         replay_error=None if recorded.score is None else abs(replayed - recorded.score),
-        problems=tuple(_problems(residual, output, replayed, recorded.score)),
+        problems=tuple(problems(residual, output, replayed, recorded.score)),
         standard_error=_parts(found.standard_error, likeliest),
     )
 
@@ -116,23 +116,24 @@ def _parts(values: np.ndarray, output: int) -> tuple[float, ...]:
     return tuple(values.reshape(values.shape[1], -1)[:, output].tolist())
 
 
-def _problems(
+def problems(
     residual: float, output: float, replayed: float, device_score: float | None
 ) -> list[str]:
-    problems = []
+    """Why attributions may not be shown, a line each that goes into numbers after its colon."""
+    found = []
     allowed = RESIDUAL_TOLERANCE * max(1.0, abs(output))
     if not residual <= allowed:
-        problems.append(
+        found.append(
             f"the parts do not add up to the output: {residual:.3g} is left, {allowed:.3g} is allowed"
         )
     if device_score is not None:
         error = abs(replayed - device_score)
         if not error <= REPLAY_TOLERANCE * max(1.0, abs(device_score)):
-            problems.append(
+            found.append(
                 "the model here is not what the device ran: "
                 f"it scores {replayed:.6g}, the device recorded {device_score:.6g}"
             )
-    return problems
+    return found
 
 
 def _value(feature: Feature, recorded: Recorded) -> float | str:

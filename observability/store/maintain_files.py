@@ -27,7 +27,11 @@ MANY = 32
 """So many small files in one folder are merged at once; fewer wait for a whole run."""
 _STEP_SNAPSHOTS = 1000
 
-_SORTED_BY = {"decisions": "decided_at", "chain_events": "device_id, chain_id, seq_from"}
+_SORTED_BY = {
+    "decisions": "decided_at",
+    "attributions": "decided_at",
+    "chain_events": "device_id, chain_id, seq_from",
+}
 """What a query asks for: files whose rows lie apart are skipped. Other tables are in order of receipt."""
 
 _TABLES = " UNION ALL ".join(

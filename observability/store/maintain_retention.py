@@ -1,6 +1,7 @@
 """How long rows are kept: from received_at on, for whole days, and longer while they are under hold.
 
 What accounts for a chain outlives its spans: chain_events, and the tombstones that say what was dropped.
+Attributions leave with their decisions, whenever they were computed.
 """
 
 from __future__ import annotations
@@ -30,8 +31,12 @@ _STAYS = {
         OR (name = '{CHECKPOINT_SPAN}' AND chain_id IN (SELECT chain_id FROM pinned))""",
     "rejects": "false",
     "conflicts": "(device_id, span_key) IN (SELECT (device_id, decision_id) FROM pinned)",
+    "attributions": """(device_id, decision_id) IN (
+        SELECT (device_id, decision_id) FROM decisions WHERE decided_at < $before)""",
 }
-"""The tables whose rows expire, and which of them stay all the same."""
+"""The tables whose rows expire, in this order, and which of them stay all the same."""
+_AGE_BY = {"attributions": "decided_at"}
+"""What a table's rows expire by, if not received_at: no decision was received before it was made."""
 _HOLDS = """
 SELECT min(first_at), max(last_at) FROM holds
 WHERE hold_id NOT IN (SELECT hold_id FROM holds WHERE released)
@@ -68,10 +73,11 @@ def expire(writer: Writer, con: duckdb.DuckDBPyConnection, days: int) -> Iterato
     before = _midnight(now(con)) - timedelta(days=days)
     _pin(con)
     for table, stays in _STAYS.items():
+        at = _AGE_BY.get(table, "received_at")
         files = con.execute(
             f"SELECT filename, count(*) FROM {table}"
-            f" WHERE received_at < ? AND NOT coalesce({stays}, false) GROUP BY filename ORDER BY 1",
-            [before],
+            f" WHERE {at} < $before AND NOT coalesce({stays}, false) GROUP BY filename ORDER BY 1",
+            {"before": before},
         ).fetchall()
         left = sum(count for _, count in files)
         for some in _in_steps(files):
@@ -82,12 +88,13 @@ def expire(writer: Writer, con: duckdb.DuckDBPyConnection, days: int) -> Iterato
 
 
 def _expire_files(writer: Writer, table: str, files: list[str], before: datetime) -> None:
+    at = _AGE_BY.get(table, "received_at")
     with writer.changing(table) as con:
         _pin(con)
         con.execute(
-            f"CREATE TEMP TABLE stays AS FROM {table} WHERE list_contains(?, filename)"
-            f" AND (received_at >= ? OR coalesce({_STAYS[table]}, false))",
-            [files, before],
+            f"CREATE TEMP TABLE stays AS FROM {table} WHERE list_contains($files, filename)"
+            f" AND ({at} >= $before OR coalesce({_STAYS[table]}, false))",
+            {"files": files, "before": before},
         )
         replace(con, table, files)
 

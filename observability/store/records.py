@@ -189,6 +189,14 @@ def stored_decision_value(row: Mapping[str, Any]) -> Decision:
     return codec.decode_decision({**codec.encode_decision(columns), **rest})
 
 
+def withheld(rest: bytes) -> tuple[str, ...]:
+    """The names of what the device kept to itself, from a row's `rest`."""
+    if codec.WITHHELD.encode() not in rest:  # a look at the bytes spares taking nearly all apart
+        return ()
+    names = attributes_of(Span.FromString(rest).attributes).get(codec.WITHHELD)
+    return tuple(map(str, names)) if isinstance(names, list | tuple) else ()
+
+
 def device_id(envelope: ResourceSpans) -> str:
     """The device that the resource claims; empty where it claims none."""
     for pair in envelope.resource.attributes:

@@ -19,7 +19,7 @@ from observability.store.refused import Conflict
 from observability.store.schema import CONTENT, KEYS
 from observability.store.seen import Seen
 
-_RECURRING = ("layouts", "resources")
+_RECURRING = ("layouts", "resources", "specs")
 """Tables of few rows, which nearly every batch repeats."""
 _NO_HASHES = np.empty(0, np.uint64)
 _Digests = dict[tuple[Any, ...], bytes | None]

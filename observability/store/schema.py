@@ -105,7 +105,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE models ADD COLUMN features.element.high DOUBLE",
         "ALTER TABLE models ADD COLUMN features.element.actionable BOOLEAN",
         "ALTER TABLE models ADD COLUMN features.element.player VARCHAR",
-        *_made("specs", "attributions"),
+        *_made("specs", "attributions", "explain_watermarks"),
         _partitioned("attributions"),
     ),
 }

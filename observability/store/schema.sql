@@ -205,7 +205,7 @@ CREATE TABLE attributions (
     decision_type VARCHAR,
     decided_at TIMESTAMPTZ,
     spec_id VARCHAR,                  -- specs
-    phi FLOAT[],                      -- by feature of the spec, in its link unit
+    phi FLOAT[],                      -- by feature of the spec, in its link unit; NULL: see status
     se FLOAT[],                       -- standard errors of phi; empty: exact
     base DOUBLE,                      -- mean output of the background
     output DOUBLE,                    -- base + sum(phi) + residual
@@ -214,6 +214,16 @@ CREATE TABLE attributions (
     weight DOUBLE,                    -- for how many decisions this one stands; 1 unless sampled
     status VARCHAR,                   -- ok, or what is not in order, one line
     received_at TIMESTAMPTZ           -- when it was computed
+);
+
+CREATE TABLE explain_watermarks (     -- replaced, not appended: where the worker goes on, and no record
+    model_name VARCHAR,
+    model_version VARCHAR,
+    model_digest VARCHAR,
+    reference_id VARCHAR,
+    decisions BIGINT,                 -- the last row of decisions that was looked at, by rowid; -1 = none
+    reviews BIGINT,                   -- the same of reviews
+    received_at TIMESTAMPTZ           -- when it came to be so
 );
 
 CREATE TABLE holds (

@@ -165,6 +165,25 @@ def test_a_hold_of_one_device_does_not_hold_another(tmp_path: Path) -> None:
     assert rows(store, "FROM held") == []
 
 
+def test_attributions_leave_with_their_decisions_whenever_they_were_computed(
+    tmp_path: Path,
+) -> None:
+    store = filled(tmp_path / "fleet", days=10, each=1)
+    hold(store, START - timedelta(seconds=1), START, reason="under review")
+    asked = "SELECT device_id, decision_id, decided_at FROM decisions"
+    names = ("device_id", "decision_id", "decided_at")
+    made = [dict(zip(names, row, strict=True)) | {"spec_id": "s"} for row in rows(store, asked)]
+    with Writer(store) as writer:
+        for some in (made[:6], made[6:]):
+            writer.write({"attributions": arrow_table("attributions", some)})
+    assert len(rows(store, "FROM attributions")) == 10
+    assert run(store, days=4).expired > 0
+    kept = rows(store, "SELECT device_id, decision_id FROM attributions ORDER BY ALL")
+    assert kept == rows(store, "SELECT device_id, decision_id FROM decisions ORDER BY ALL")
+    assert len(kept) == 5 + 2
+    assert len(files(store, "attributions")) == 1
+
+
 def test_rejects_expire_though_their_files_hold_many_days(tmp_path: Path) -> None:
     store, clock = tmp_path / "fleet", RecordedClock(NOON)
     with Writer(store, clock) as writer:
