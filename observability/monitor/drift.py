@@ -15,9 +15,9 @@ import polars as pl
 
 from observability.monitor.baseline import Baseline
 from observability.monitor.psi import FEWEST, psi
-from observability.store import read_drift
+from observability.store.cube import Cube
 from observability.store.read import Window
-from observability.store.read_drift import Cube
+from observability.store.read_cubes import Counted, counted
 
 MOST_BUCKETS = 120
 MOST_CELLS = 60_000
@@ -123,16 +123,19 @@ def drift(
     window: Window,
     model: str | None = None,
 ) -> Drift:
-    """Count a window's decisions in the baseline's bins; `model` (name and version) narrows."""
-    rows = read_drift.of_decisions(con, decision_type, baseline.inputs, window)
-    cube = read_drift.count(con, rows, baseline.bins, baseline.width)
+    """A window's decisions in the baseline's bins; `model` (name and version) narrows.
+
+    What the store has counted already is summed, the rest is counted now: the result is the same.
+    """
+    asked = Counted(decision_type, baseline.inputs, baseline.bins, baseline.bins_id)
+    cube = counted(con, asked, window, baseline.width)
     return compared(baseline, decision_type, cube, model)
 
 
 def compared(baseline: Baseline, decision_type: str, cube: Cube, model: str | None = None) -> Drift:
     """A cube beside its baseline. The order of the cube's cells does not matter."""
     if model is not None:
-        cube = _only(cube, cube.cells["model"] == model)
+        cube = cube.only(np.flatnonzero(cube.cells["model"] == model))
     devices = tuple(cube.cells["device_id"].unique().sort())
     spread = spread_out(cube, devices, baseline.width)
     usual, usual_sums, own = _usual(baseline, devices)
@@ -262,11 +265,6 @@ def _steps(at: pl.Series, width: timedelta) -> tuple[datetime, ...]:
     if not isinstance(first, datetime) or not isinstance(last, datetime):
         return ()
     return tuple(first + n * width for n in range((last - first) // width + 1))
-
-
-def _only(cube: Cube, of: pl.Series) -> Cube:
-    kept = of.to_numpy()
-    return Cube(cube.cells.filter(of), cube.counts[kept], cube.sums[kept])
 
 
 def _ratio(part: float, whole: float) -> float:
