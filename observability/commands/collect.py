@@ -9,6 +9,7 @@ import threading
 from observability.collect.receiver import TRACES_PATH
 from observability.collect.serving import serving
 from observability.explain.worker import ExplainWorker
+from observability.monitor.cubes import CubeWorker
 from observability.store.location import Location
 
 
@@ -16,7 +17,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Receive until SIGTERM or Ctrl-C, then commit what is queued. Raises WrongUse or StoreError."""
     store: Location = arguments.store
     stopped = threading.Event()
-    workers = (ExplainWorker,)
+    workers = (ExplainWorker, CubeWorker)
     with serving(store, host=arguments.host, port=arguments.port, workers=workers) as url:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopped.set())

@@ -165,9 +165,15 @@ def spread_out(cube: Cube, devices: tuple[str, ...], width: timedelta) -> Spread
     device_at = np.array([places.get(device, 0) for device in cells["device_id"]], dtype=int)
     bucket_at = np.array([buckets[at] for at in cells["at"]], dtype=int)
 
+    index = device_at * len(starts) + bucket_at
+    order = np.argsort(index, kind="stable")
+    first = np.flatnonzero(np.diff(index[order], prepend=-1))
+
     def spread(values: np.ndarray) -> np.ndarray:
-        out = np.zeros((1 + len(devices), len(starts), *values.shape[1:]), values.dtype)
-        np.add.at(out, (device_at, bucket_at), values[known])
+        out = np.zeros(((1 + len(devices)) * len(starts), *values.shape[1:]), values.dtype)
+        if len(first):
+            out[index[order][first]] = np.add.reduceat(values[known][order], first, axis=0)
+        out = out.reshape(1 + len(devices), len(starts), *values.shape[1:])
         out[0] = out.sum(axis=0)
         return out
 
@@ -249,14 +255,16 @@ def _usual(
     """The baseline of the fleet and of each device, their sums, and whose own it is."""
     cube = baseline.cube
     fleet, fleet_sums = cube.counts.sum(axis=0), cube.sums.sum(axis=0)
-    counts, sums = [fleet], [fleet_sums]
-    own = np.zeros(len(devices), dtype=bool)
-    for n, device in enumerate(devices):
-        of = (cube.cells["device_id"] == device).fill_null(False).to_numpy()
-        own[n] = cube.cells.filter(of)["decisions"].sum() >= OWN_BASELINE
-        counts.append(cube.counts[of].sum(axis=0) if own[n] else fleet)
-        sums.append(cube.sums[of].sum(axis=0) if own[n] else fleet_sums)
-    return np.stack(counts), np.stack(sums), own
+    places = {device: n for n, device in enumerate(devices)}
+    at = np.array([places.get(device, -1) for device in cube.cells["device_id"]], dtype=int)
+    decisions = cube.cells["decisions"].to_numpy()[at >= 0]
+    own = np.bincount(at[at >= 0], decisions, len(devices)) >= OWN_BASELINE
+    counts = np.zeros((len(devices), *fleet.shape), fleet.dtype)
+    sums = np.zeros((len(devices), *fleet_sums.shape))
+    np.add.at(counts, at[at >= 0], cube.counts[at >= 0])
+    np.add.at(sums, at[at >= 0], cube.sums[at >= 0])
+    counts[~own], sums[~own] = fleet, fleet_sums
+    return np.concatenate([fleet[None], counts]), np.concatenate([fleet_sums[None], sums]), own
 
 
 def _steps(at: pl.Series, width: timedelta) -> tuple[datetime, ...]:

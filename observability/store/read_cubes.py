@@ -13,11 +13,12 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 import duckdb
+import polars as pl
 
 from observability.store.count import count
 from observability.store.cube import Cube, from_lists, summed
-from observability.store.lake import has_table
-from observability.store.read import Window
+from observability.store.lake import schema_version
+from observability.store.read import Window, frame
 from observability.store.read_drift import Bins, Input, of_decisions
 from traces import ModelVersion
 
@@ -25,6 +26,7 @@ DAY_HOURS, HOUR_HOURS = 24, 1
 """The lengths of the buckets that are kept, in hours."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_END = 1 << 62
+_SINCE_VERSION = 4
 
 _BINS = "SELECT inputs FROM bins WHERE bins_id = ?"
 _WATERMARK = "SELECT arrival FROM cube_watermarks WHERE bins_id = ? AND decision_type = ?"
@@ -37,6 +39,14 @@ WHERE bins_id = $bins AND decision_type = $type AND hours = $hours
 """
 _DECIDING = """
 SELECT DISTINCT decision_type, model_name, model_version, model_digest FROM decisions ORDER BY ALL
+"""
+_PROGRESS = """
+SELECT w.bins_id, w.decision_type, w.received_at AS counted_at,
+    count(d.arrival) FILTER (d.arrival < w.arrival) AS counted,
+    count(d.arrival) FILTER (d.arrival >= w.arrival) AS waiting
+FROM cube_watermarks AS w LEFT JOIN decisions AS d ON d.decision_type = w.decision_type
+GROUP BY ALL
+ORDER BY ALL
 """
 _ANY = "SELECT count(*) FROM decisions WHERE decision_type = ? AND arrival >= ?"
 
@@ -74,7 +84,7 @@ def bins_id(reference_id: str, inputs: Sequence[Input]) -> str:
 
 def frozen(con: duckdb.DuckDBPyConnection, name: str) -> tuple[Bins, ...]:
     """The bins of this id as they were cut at first; none where the store does not keep them yet."""
-    if not has_table(con, "bins"):
+    if schema_version(con) < _SINCE_VERSION:
         return ()
     row = con.execute(_BINS, [name]).fetchone()
     return tuple(Bins(tuple(of["edges"]), of["low"], of["high"]) for of in row[0]) if row else ()
@@ -82,7 +92,7 @@ def frozen(con: duckdb.DuckDBPyConnection, name: str) -> tuple[Bins, ...]:
 
 def watermark(con: duckdb.DuckDBPyConnection, asked: Counted) -> int:
     """The `arrival` below which decisions of the type are counted in these bins; 0: none is."""
-    if asked.bins_id is None or not has_table(con, "cube_watermarks"):
+    if asked.bins_id is None or schema_version(con) < _SINCE_VERSION:
         return 0
     row = con.execute(_WATERMARK, [asked.bins_id, asked.decision_type]).fetchone()
     return row[0] if row else 0
@@ -91,6 +101,17 @@ def watermark(con: duckdb.DuckDBPyConnection, asked: Counted) -> int:
 def deciding(con: duckdb.DuckDBPyConnection) -> list[tuple[str, ModelVersion]]:
     """Which model versions decided what."""
     return [(row[0], ModelVersion(*row[1:])) for row in con.execute(_DECIDING).fetchall()]
+
+
+def progress(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:
+    """How far counting has come, one row for a type in bins.
+
+    Columns bins_id, decision_type, counted_at (UTC, of the last step), and of the type's decisions how many
+    are `counted` and how many are `waiting`: these are counted when they are read.
+    """
+    if schema_version(con) < _SINCE_VERSION:
+        return pl.DataFrame()
+    return frame(con, _PROGRESS)
 
 
 def arrived_since(con: duckdb.DuckDBPyConnection, arrival: int) -> int:

@@ -23,7 +23,7 @@ from observability.monitor.drift import drift
 from observability.store import lake, maintain
 from observability.store.cube import ABOVE, BELOW, NOT_FINITE
 from observability.store.read import Window
-from observability.store.read_cubes import counted, watermark
+from observability.store.read_cubes import counted, progress, watermark
 from observability.store.write import Writer
 from tests.disk import full_at
 from tests.monitor.counting import (
@@ -180,6 +180,7 @@ def test_a_reference_registered_late_is_counted_from_history_in_steps(
     with Writer(store) as writer, lake.cursor(writer.con) as con:
         send(writer, [made(model, 2 * DAY, heat=3.0)])
         assert build(writer, steps=2) == [9, 9]
+        assert progress(con).select("counted", "waiting").rows() == [(18, 10)]
         of = asked(con, store, model, "pump.stop")
         assert same(counted(con, of, Window(), DAY), directly(con, of, Window(), DAY))
     with Writer(store) as writer, lake.cursor(writer.con) as con:  # stopped in between: it goes on
