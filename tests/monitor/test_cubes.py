@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -81,7 +82,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counting]:
         yield Counting(store, writer, con, model)
 
 
-@settings(max_examples=5)
+@settings(max_examples=4)
 @given(commits, instants, instants, st.sampled_from([HOUR, 5 * HOUR, DAY, 7 * DAY, DAY / 96]))
 def test_kept_counts_and_the_rest_are_what_counting_all_gives(
     filled: Counting, new: Any, start: Any, end: Any, width: timedelta
@@ -129,7 +130,7 @@ def test_maintenance_moves_decisions_and_they_are_not_counted_again(filled: Coun
     assert same(counted(filled.con, of, Window(), DAY), before)
 
 
-@pytest.mark.parametrize("failing", [1, 3, 5])
+@pytest.mark.parametrize("failing", [1, 4])
 def test_counts_and_watermark_are_stored_together_or_not_at_all(
     filled: Counting, monkeypatch: pytest.MonkeyPatch, failing: int
 ) -> None:
@@ -202,29 +203,28 @@ def test_rows_of_a_day_that_is_over_become_one(tmp_path: Path) -> None:
     Writer(store, clock).close()
     model = registered(store, tmp_path)
     with Writer(store, clock) as writer, lake.cursor(writer.con) as con:
-        for minute in range(3):
+        for minute in range(2):
             send(writer, [made(model, timedelta(minutes=minute), heat=float(minute))])
             build(writer)
         of = asked(con, store, model, "pump.stop")
-        assert rows(store, "SELECT count(*) FROM cubes") == [(6,)]
+        assert rows(store, "SELECT count(*) FROM cubes") == [(4,)]
         clock.set(NOON + 24 * 3600 * 10**9)
         send(writer, [made(model, DAY, heat=9.0)])
-        assert build(writer) == [1, 2, 2]
+        assert build(writer) == [1, 1, 1]
         assert rows(store, "SELECT count(*) FROM cubes") == [(4,)]
         for width in (HOUR, DAY):
             assert same(counted(con, of, Window(), width), directly(con, of, Window(), width))
 
 
-def test_the_worker_counts_beside_a_writer(tmp_path: Path) -> None:
-    model = registered(tmp_path / "fleet", tmp_path)
-    with Writer(tmp_path / "fleet") as writer, lake.cursor(writer.con) as con:
-        send(writer, [made(model, HOUR, heat=1.0)])
-        of = asked(con, writer.store, model, "pump.stop")
-        worker = CubeWorker(writer)
-        try:
-            deadline = 200
-            while not is_covered(con, of) and (deadline := deadline - 1):
-                worker._closed.wait(0.05)
-        finally:
-            worker.close()
-        assert is_covered(con, of)
+def test_the_worker_counts_beside_a_writer(filled: Counting) -> None:
+    send(filled.writer, [made(filled.model, HOUR, heat=1.0)])
+    of = asked(filled.con, filled.store, filled.model, "pump.stop")
+    assert not is_covered(filled.con, of)
+    worker = CubeWorker(filled.writer)
+    try:
+        deadline = time.monotonic() + 30
+        while not is_covered(filled.con, of) and time.monotonic() < deadline:
+            time.sleep(0.05)
+    finally:
+        worker.close()
+    assert is_covered(filled.con, of)
