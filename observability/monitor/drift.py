@@ -161,7 +161,8 @@ def spread_out(cube: Cube, devices: tuple[str, ...], width: timedelta) -> Spread
     buckets = {at: n for n, at in enumerate(starts)}
     places = {device: n + 1 for n, device in enumerate(devices)}
     known = cube.cells["at"].is_not_null().to_numpy()
-    cells = cube.cells.filter(known)
+    cube = cube if known.all() else cube.only(np.flatnonzero(known))
+    cells = cube.cells
     device_at = np.array([places.get(device, 0) for device in cells["device_id"]], dtype=int)
     bucket_at = np.array([buckets[at] for at in cells["at"]], dtype=int)
 
@@ -171,8 +172,10 @@ def spread_out(cube: Cube, devices: tuple[str, ...], width: timedelta) -> Spread
 
     def spread(values: np.ndarray) -> np.ndarray:
         out = np.zeros(((1 + len(devices)) * len(starts), *values.shape[1:]), values.dtype)
-        if len(first):
-            out[index[order][first]] = np.add.reduceat(values[known][order], first, axis=0)
+        if len(first) == len(index):  # one model version: nothing to add
+            out[index] = values
+        else:
+            out[index[order][first]] = np.add.reduceat(values[order], first, axis=0)
         out = out.reshape(1 + len(devices), len(starts), *values.shape[1:])
         out[0] = out.sum(axis=0)
         return out

@@ -57,13 +57,15 @@ def summed(cubes: Sequence[Cube]) -> Cube:
     place = ordered["place"].to_numpy()
     new = ordered.select((pl.struct(key) != pl.struct(key).shift()).fill_null(True)).to_series()
     first = np.flatnonzero(new.to_numpy())
-    if not len(first):
-        return cubes[0]
+    is_sum = len(first) == len(place)
     arrays = {}
     for name in _ARRAYS:
         whole = np.concatenate([getattr(cube, name) for cube in cubes])[place]
         with np.errstate(over="ignore", invalid="ignore"):
-            arrays[name] = _ADD.get(name, np.add).reduceat(whole, first, axis=0)
+            add = _ADD.get(name, np.add)
+            arrays[name] = whole if is_sum else add.reduceat(whole, first, axis=0)
+    if is_sum:
+        return Cube(ordered.select(*key, "decisions"), **arrays)
     decisions = np.add.reduceat(ordered["decisions"].to_numpy(), first)
     kept = ordered.select(key)[first].with_columns(decisions=pl.Series(decisions))
     return Cube(kept, **arrays)
