@@ -14,12 +14,13 @@ import streamlit as st
 from observability.collect.service import Service
 from observability.explain.worker import ExplainWorker
 from observability.monitor.alert_worker import AlertWorker
+from observability.monitor.cubes import CubeWorker
 from observability.store.location import location_here
 
 service = Service(
     location_here(),
     os.environ.get("WHENCE_URL", "http://127.0.0.1:8501"),
-    workers=(ExplainWorker, AlertWorker),
+    workers=(ExplainWorker, CubeWorker, AlertWorker),
 )
 
 

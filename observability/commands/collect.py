@@ -10,6 +10,7 @@ from observability.collect.receiver import TRACES_PATH
 from observability.collect.serving import serving
 from observability.explain.worker import ExplainWorker
 from observability.monitor.alert_worker import AlertWorker
+from observability.monitor.cubes import CubeWorker
 from observability.store.location import Location
 
 
@@ -17,7 +18,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Receive until SIGTERM or Ctrl-C, then commit what is queued. Raises WrongUse or StoreError."""
     store: Location = arguments.store
     stopped = threading.Event()
-    workers = (ExplainWorker, AlertWorker)
+    workers = (ExplainWorker, CubeWorker, AlertWorker)
     with serving(store, host=arguments.host, port=arguments.port, workers=workers) as url:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopped.set())

@@ -1,7 +1,7 @@
 """The baseline of a decision type: what its inputs were like when they counted as usual.
 
 The reference of the type's model where one is registered, else the store's own first weeks. Owns that
-bins are cut here and nowhere else: they are frozen with the baseline.
+bins are cut here and nowhere else; those of a reference are cut once and kept.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ import duckdb
 
 from observability.models.registry import RegisteredModel, find
 from observability.store import read_drift
+from observability.store.count import count
+from observability.store.cube import Cube
 from observability.store.location import Store
 from observability.store.read import Window
-from observability.store.read_drift import Bins, Cube, DecidedType, Input, Rows
+from observability.store.read_cubes import FrozenBins, bins_id, frozen
+from observability.store.read_drift import Bins, DecidedType, Input, Rows
 from traces.errors import ModelError
 
 FIRST_DAYS = timedelta(days=28)
@@ -28,7 +31,8 @@ class Baseline:
     """Inputs, their bins, and their counts in buckets of `width` by device; times UTC.
 
     `rows` reads them one by one. `model` is name and version of the model whose reference this is;
-    None: the store's first days.
+    None: the store's first days. `bins_id` names the bins of a reference: the store may have decisions
+    counted in them.
     """
 
     inputs: tuple[Input, ...]
@@ -39,6 +43,7 @@ class Baseline:
     last_at: datetime | None
     model: str | None
     rows: Rows
+    bins_id: str | None = None
 
     @property
     def decisions(self) -> int:
@@ -59,6 +64,14 @@ def reference_of(
     return usable[-1] if usable else None
 
 
+def reference_bins(con: duckdb.DuckDBPyConnection, model: RegisteredModel) -> FrozenBins:
+    """The bins of a registered reference: those that the store keeps, else cut now, which gives the same.
+
+    Raises ModelError where none is registered.
+    """
+    return _bins_and_rows(con, model)[0]
+
+
 def from_reference(
     con: duckdb.DuckDBPyConnection, model: RegisteredModel, width: timedelta = DAY
 ) -> Baseline:
@@ -66,20 +79,12 @@ def from_reference(
 
     Raises ModelError where none is registered.
     """
-    reference, path = model.reference, model.reference_path
-    if reference is None or path is None:
-        raise ModelError(
-            f"no reference of {model.version.name} {model.version.version}", "a registered one"
-        )
-    inputs = tuple(Input(f.name, f.unit, f.levels) for f in model.features)
-    rows = read_drift.of_reference(
-        path, inputs, devices=reference.device_count > 0, times=reference.first_at is not None
-    )
-    bins = read_drift.equal_count_bins(con, rows)
+    kept, rows = _bins_and_rows(con, model)
+    cube = count(con, rows, kept.bins, width)
     name = f"{model.version.name} {model.version.version}"
-    cube = read_drift.count(con, rows, bins, width)
-    first, last = reference.first_at, reference.last_at
-    return Baseline(inputs, bins, cube, width, first, last, name, rows)
+    known = model.reference
+    first, last = (known.first_at, known.last_at) if known else (None, None)
+    return Baseline(rows.inputs, kept.bins, cube, width, first, last, name, rows, kept.bins_id)
 
 
 def usual_of(
@@ -106,5 +111,22 @@ def from_first_days(
     inputs = read_drift.recorded_inputs(con, decision_type, window)
     rows = read_drift.of_decisions(con, decision_type, inputs, window)
     bins = read_drift.equal_count_bins(con, rows)
-    cube = read_drift.count(con, rows, bins, width)
+    cube = count(con, rows, bins, width)
     return Baseline(inputs, bins, cube, width, window.start, window.end, None, rows)
+
+
+def _bins_and_rows(
+    con: duckdb.DuckDBPyConnection, model: RegisteredModel
+) -> tuple[FrozenBins, Rows]:
+    reference, path = model.reference, model.reference_path
+    if reference is None or path is None:
+        raise ModelError(
+            f"no reference of {model.version.name} {model.version.version}", "a registered one"
+        )
+    inputs = tuple(Input(f.name, f.unit, f.levels) for f in model.features)
+    rows = read_drift.of_reference(
+        path, inputs, devices=reference.device_count > 0, times=reference.first_at is not None
+    )
+    name = bins_id(reference.reference_id, inputs)
+    bins = frozen(con, name) or read_drift.equal_count_bins(con, rows)
+    return FrozenBins(name, reference.reference_id, inputs, bins), rows

@@ -15,9 +15,9 @@ import polars as pl
 
 from observability.monitor.baseline import Baseline
 from observability.monitor.psi import FEWEST, psi
-from observability.store import read_drift
+from observability.store.cube import Cube
 from observability.store.read import Window
-from observability.store.read_drift import Cube
+from observability.store.read_cubes import Counted, counted
 
 MOST_BUCKETS = 120
 MOST_CELLS = 60_000
@@ -123,16 +123,19 @@ def drift(
     window: Window,
     model: str | None = None,
 ) -> Drift:
-    """Count a window's decisions in the baseline's bins; `model` (name and version) narrows."""
-    rows = read_drift.of_decisions(con, decision_type, baseline.inputs, window)
-    cube = read_drift.count(con, rows, baseline.bins, baseline.width)
+    """A window's decisions in the baseline's bins; `model` (name and version) narrows.
+
+    What the store has counted already is summed, the rest is counted now: the result is the same.
+    """
+    asked = Counted(decision_type, baseline.inputs, baseline.bins, baseline.bins_id)
+    cube = counted(con, asked, window, baseline.width)
     return compared(baseline, decision_type, cube, model)
 
 
 def compared(baseline: Baseline, decision_type: str, cube: Cube, model: str | None = None) -> Drift:
     """A cube beside its baseline. The order of the cube's cells does not matter."""
     if model is not None:
-        cube = _only(cube, cube.cells["model"] == model)
+        cube = cube.only(np.flatnonzero(cube.cells["model"] == model))
     devices = tuple(cube.cells["device_id"].unique().sort())
     spread = spread_out(cube, devices, baseline.width)
     usual, usual_sums, own = _usual(baseline, devices)
@@ -158,13 +161,22 @@ def spread_out(cube: Cube, devices: tuple[str, ...], width: timedelta) -> Spread
     buckets = {at: n for n, at in enumerate(starts)}
     places = {device: n + 1 for n, device in enumerate(devices)}
     known = cube.cells["at"].is_not_null().to_numpy()
-    cells = cube.cells.filter(known)
+    cube = cube if known.all() else cube.only(np.flatnonzero(known))
+    cells = cube.cells
     device_at = np.array([places.get(device, 0) for device in cells["device_id"]], dtype=int)
     bucket_at = np.array([buckets[at] for at in cells["at"]], dtype=int)
 
+    index = device_at * len(starts) + bucket_at
+    order = np.argsort(index, kind="stable")
+    first = np.flatnonzero(np.diff(index[order], prepend=-1))
+
     def spread(values: np.ndarray) -> np.ndarray:
-        out = np.zeros((1 + len(devices), len(starts), *values.shape[1:]), values.dtype)
-        np.add.at(out, (device_at, bucket_at), values[known])
+        out = np.zeros(((1 + len(devices)) * len(starts), *values.shape[1:]), values.dtype)
+        if len(first) == len(index):  # one model version: nothing to add
+            out[index] = values
+        else:
+            out[index[order][first]] = np.add.reduceat(values[order], first, axis=0)
+        out = out.reshape(1 + len(devices), len(starts), *values.shape[1:])
         out[0] = out.sum(axis=0)
         return out
 
@@ -246,14 +258,16 @@ def _usual(
     """The baseline of the fleet and of each device, their sums, and whose own it is."""
     cube = baseline.cube
     fleet, fleet_sums = cube.counts.sum(axis=0), cube.sums.sum(axis=0)
-    counts, sums = [fleet], [fleet_sums]
-    own = np.zeros(len(devices), dtype=bool)
-    for n, device in enumerate(devices):
-        of = (cube.cells["device_id"] == device).fill_null(False).to_numpy()
-        own[n] = cube.cells.filter(of)["decisions"].sum() >= OWN_BASELINE
-        counts.append(cube.counts[of].sum(axis=0) if own[n] else fleet)
-        sums.append(cube.sums[of].sum(axis=0) if own[n] else fleet_sums)
-    return np.stack(counts), np.stack(sums), own
+    places = {device: n for n, device in enumerate(devices)}
+    at = np.array([places.get(device, -1) for device in cube.cells["device_id"]], dtype=int)
+    decisions = cube.cells["decisions"].to_numpy()[at >= 0]
+    own = np.bincount(at[at >= 0], decisions, len(devices)) >= OWN_BASELINE
+    counts = np.zeros((len(devices), *fleet.shape), fleet.dtype)
+    sums = np.zeros((len(devices), *fleet_sums.shape))
+    np.add.at(counts, at[at >= 0], cube.counts[at >= 0])
+    np.add.at(sums, at[at >= 0], cube.sums[at >= 0])
+    counts[~own], sums[~own] = fleet, fleet_sums
+    return np.concatenate([fleet[None], counts]), np.concatenate([fleet_sums[None], sums]), own
 
 
 def _steps(at: pl.Series, width: timedelta) -> tuple[datetime, ...]:
@@ -262,11 +276,6 @@ def _steps(at: pl.Series, width: timedelta) -> tuple[datetime, ...]:
     if not isinstance(first, datetime) or not isinstance(last, datetime):
         return ()
     return tuple(first + n * width for n in range((last - first) // width + 1))
-
-
-def _only(cube: Cube, of: pl.Series) -> Cube:
-    kept = of.to_numpy()
-    return Cube(cube.cells.filter(of), cube.counts[kept], cube.sums[kept])
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -22,6 +22,8 @@ from traces.errors import StoreError, first_line
 BUCKETS = 64
 COMMON = BUCKETS
 """The lock of what belongs to no device: layouts, views, models, the store's own making."""
+COUNTS = BUCKETS + 1
+"""The lock of the cubes: what was counted up to where."""
 _COMMITS, _LEASES = 0x77686E63, 0x77686E6C
 """PostgreSQL's advisory locks have two numbers: these tell ours, by kind, from another application's."""
 

@@ -31,6 +31,7 @@ _SORTED_BY = {
     "decisions": "decided_at",
     "attributions": "decided_at",
     "chain_events": "device_id, chain_id, seq_from",
+    "cubes": "bins_id, decision_type, starts_at",
 }
 """What a query asks for: files whose rows lie apart are skipped. Other tables are in order of receipt."""
 

@@ -1,7 +1,8 @@
 """How long rows are kept: from received_at on, for whole days, and longer while they are under hold.
 
 What accounts for a chain outlives its spans: chain_events, and the tombstones that say what was dropped.
-Attributions leave with their decisions, whenever they were computed.
+Attributions leave with their decisions, whenever they were computed, and cubes with those that they count:
+what only a hold keeps is no longer counted.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ _STAYS = {
         OR (name = '{CHECKPOINT_SPAN}' AND chain_id IN (SELECT chain_id FROM pinned))""",
     "rejects": "false",
     "conflicts": "(device_id, span_key) IN (SELECT (device_id, decision_id) FROM pinned)",
+    "cubes": "false",
     "attributions": """(device_id, decision_id) IN (
         SELECT (device_id, decision_id) FROM decisions WHERE decided_at < $before)""",
 }

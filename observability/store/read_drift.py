@@ -1,11 +1,11 @@
-"""How often each input of a decision type lay in which bin: by time, device and model version.
+"""The inputs of a decision type, their bins, and the rows that are counted in them.
 
-One pass counts all inputs. The counts add up, so every view of drift is a sum of the same cube. Owns
-how rows, of the store or of a reference file, become numbers that can be counted.
+Owns how rows, of the store or of a reference file, become numbers that can be counted.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
-import numpy as np
 import polars as pl
 
 from observability.store.read import Window, frame, one
@@ -69,10 +68,11 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """A query that gives device_id, decided_at, model and one number x1, x2, ... for each input.
+    """A query that gives device_id, decided_at, model, the day of receipt and a number for each input.
 
+    The numbers are x0, x1, ...; the day is `received_at`, its midnight UTC.
     A level is its place among the input's levels, from 1; one that is not among them comes after
-    the last. Missing is NULL, not finite or an empty text.
+    the last. Missing is NULL or an empty text; what is not finite is not counted in a bin.
     """
 
     query: str
@@ -96,18 +96,21 @@ class Bins:
         """Whether there is nothing to cut: one value, or none."""
         return not self.edges
 
+    @property
+    def size(self) -> int:
+        """How many bins there are."""
+        return len(self.edges) + 1
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Cube:
-    """Counts; one row of `cells` (at, device_id, model, decisions) for each first index.
+    @property
+    def middle(self) -> float:
+        """Of the range; 0 where it was never recorded."""
+        return 0.0 if math.isnan(self.low) else self.low / 2 + self.high / 2
 
-    `counts` has the shape `(n_cells, n_inputs, n_bins)`, with bins that an input lacks left 0; `sums`,
-    of the recorded values, `(n_cells, n_inputs)`. `at` is the start of a bucket, UTC.
-    """
-
-    cells: pl.DataFrame
-    counts: np.ndarray
-    sums: np.ndarray
+    def cuts(self, of: Input) -> tuple[float, ...]:
+        """The edges and, for a number that was recorded, the ends of its range around them."""
+        if of.levels or math.isnan(self.low):
+            return self.edges or (0.0,)
+        return (math.nextafter(self.low, -math.inf), *self.edges, self.high)
 
 
 def decided_types(con: duckdb.DuckDBPyConnection) -> tuple[DecidedType, ...]:
@@ -137,15 +140,23 @@ def of_decisions(
     decision_type: str,
     inputs: Sequence[Input],
     window: Window,
+    arrivals: range | None = None,
 ) -> Rows:
-    """The rows of the store's decisions. An input that a layout lacks is missing in its rows."""
+    """The rows of the store's decisions. An input that a layout lacks is missing in its rows.
+
+    `arrivals` narrows to decisions that arrived in between (`decisions.arrival`).
+    """
     found, ids = recorded_at(con, decision_type, inputs)
     where = ["decision_type = $type"]
     where += ["decided_at >= $start"] if window.start else []
     where += ["decided_at < $end"] if window.end else []
-    given = {name: at for name, at in window.parameters().items() if at is not None}
+    given: dict[str, Any] = {k: at for k, at in window.parameters().items() if at is not None}
+    if arrivals is not None:
+        where += ["arrival >= $since", "arrival < $before"]
+        given |= {"since": arrivals.start, "before": arrivals.stop}
     query = (
-        "SELECT device_id, decided_at, model_name || ' ' || model_version AS model"
+        "SELECT device_id, decided_at, model_name || ' ' || model_version AS model,"
+        " date_trunc('day', received_at) AS received_at"
         f"{_numbered(found, inputs)} FROM decisions WHERE {' AND '.join(where)}"
     )
     return Rows(query, {"type": decision_type, **given, **ids, **_asked(inputs)}, tuple(inputs))
@@ -169,8 +180,8 @@ def of_reference(path: Path, inputs: Sequence[Input], *, devices: bool, times: b
     columns = [_identifier(one_input.name) for one_input in inputs]
     query = (
         f"SELECT {'device_id' if devices else 'NULL::VARCHAR'} AS device_id,"
-        f" {'decided_at' if times else 'NULL::TIMESTAMPTZ'} AS decided_at, NULL::VARCHAR AS model"
-        f"{_numbered(columns, inputs)} FROM read_parquet($path)"
+        f" {'decided_at' if times else 'NULL::TIMESTAMPTZ'} AS decided_at, NULL::VARCHAR AS model,"
+        f" NULL::TIMESTAMPTZ AS received_at{_numbered(columns, inputs)} FROM read_parquet($path)"
     )
     return Rows(query, {"path": str(path), **_asked(inputs)}, tuple(inputs))
 
@@ -188,36 +199,6 @@ def equal_count_bins(con: duckdb.DuckDBPyConnection, rows: Rows) -> tuple[Bins, 
     return tuple(
         _bins(one_input, found[f"q{n}"], found[f"low{n}"], found[f"high{n}"])
         for n, one_input in enumerate(rows.inputs)
-    )
-
-
-def count(
-    con: duckdb.DuckDBPyConnection, rows: Rows, bins: Sequence[Bins], width: timedelta
-) -> Cube:
-    """Count rows by bin, for each bucket of `width`, device and model version."""
-    columns = "".join(
-        # DuckDB puts NaN into the first bin, omits an empty last one, and gives NULL for no value.
-        f", coalesce(list_resize(map_values(histogram(CASE WHEN isfinite(x{n}) THEN x{n} END,"
-        f" {list(one_input.edges) or [0.0]}::DOUBLE[])), {_size(one_input)}, 0),"
-        f" list_resize([]::UBIGINT[], {_size(one_input)}, 0)) AS h{n},"
-        f" coalesce(sum(x{n}) FILTER (isfinite(x{n})), 0.0) AS s{n}"
-        for n, one_input in enumerate(bins)
-    )
-    found = frame(
-        con,
-        "SELECT time_bucket(to_seconds($width_s), decided_at) AS at, device_id, model,"
-        f" count(*) AS decisions{columns} FROM ({rows.query}) GROUP BY ALL ORDER BY ALL",
-        {**rows.parameters, "width_s": width.total_seconds()},
-    )
-    counts = np.zeros((found.height, len(bins), max(map(_size, bins), default=0)), np.int64)
-    for n, one_input in enumerate(bins):
-        flat = found[f"h{n}"].explode().to_numpy()
-        counts[:, n, : _size(one_input)] = flat.reshape(found.height, _size(one_input))
-    sums = [found[f"s{n}"].to_numpy() for n in range(len(bins))]
-    return Cube(
-        cells=found.select("at", "device_id", "model", "decisions"),
-        counts=counts,
-        sums=np.stack(sums, axis=1) if sums else np.zeros((found.height, 0)),
     )
 
 
@@ -292,10 +273,6 @@ def _bins(
         return Bins(tuple(float(n + 1) for n in range(len(of.levels))), low, high)
     edges = sorted({edge for edge in deciles if edge < high})
     return Bins(tuple(edges) if edges or low == high else (low,), low, high)
-
-
-def _size(bins: Bins) -> int:
-    return len(bins.edges or (0.0,)) + 1
 
 
 def _identifier(name: str) -> str:

@@ -43,6 +43,16 @@ KEYS: dict[str, tuple[str, ...]] = {
     "attributions": ("device_id", "decision_id", "spec_id"),
     "alert_rules": ("kind", "decision_type", "seq"),
     "alerts": ("alert_id", "seq"),
+    "bins": ("bins_id",),
+    "cubes": (
+        "bins_id",
+        "decision_type",
+        "hours",
+        "starts_at",
+        "model",
+        "device_id",
+        "received_at",
+    ),
     "holds": ("hold_id", "released"),
     "maintenance": ("started_at",),
 }
@@ -50,6 +60,10 @@ KEYS: dict[str, tuple[str, ...]] = {
 
 CONTENT = ("decisions", "outcomes", "reviews", "spans")
 """Tables whose rows carry a digest: the same key with another digest is a conflict."""
+
+
+STAMPED = ("received_at", "arrival")
+"""Columns that the writer fills where it stores a row."""
 
 
 def statements() -> list[str]:
@@ -72,6 +86,9 @@ def _partitioned(name: str) -> str:
 
 _SMALLER_FILES = f"CALL {ALIAS}.set_option('parquet_compression', 'zstd')"
 """A third less than the default, for a tenth more time to write."""
+
+_CUBES_APART = "ALTER TABLE cubes SET PARTITIONED BY (hours)"
+"""Days are read without the hours."""
 
 MIGRATIONS: dict[int, tuple[str, ...]] = {
     2: (
@@ -107,8 +124,11 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE models ADD COLUMN features.element.high DOUBLE",
         "ALTER TABLE models ADD COLUMN features.element.actionable BOOLEAN",
         "ALTER TABLE models ADD COLUMN features.element.player VARCHAR",
-        *_made("specs", "attributions", "explain_watermarks", "alert_rules", "alerts"),
+        "ALTER TABLE decisions ADD COLUMN arrival BIGINT DEFAULT 0",
+        *_made("specs", "attributions", "explain_watermarks"),
+        *_made("bins", "cubes", "cube_watermarks", "alert_rules", "alerts"),
         _partitioned("attributions"),
+        _CUBES_APART,
     ),
 }
 """Statements that take a store from the version before to the version that is the key.
@@ -137,7 +157,7 @@ def arrow_table(
     writer stamps it.
     """
     rows = list(rows)
-    fields = [field for field in arrow_schemas()[name] if field.name != "received_at"]
+    fields = [field for field in arrow_schemas()[name] if field.name not in STAMPED]
     columns = [pa.array([row.get(field.name) for row in rows], field.type) for field in fields]
     table = pa.Table.from_arrays(columns, schema=pa.schema(fields))
     if received_at is None:
@@ -158,6 +178,7 @@ def create_tables(con: duckdb.DuckDBPyConnection, clock: str) -> None:
     )
     for name in PARTITIONED:
         con.execute(_partitioned(name))
+    con.execute(_CUBES_APART)
     con.execute(_SMALLER_FILES)
     con.execute("COMMIT")
 

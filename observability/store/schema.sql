@@ -36,7 +36,8 @@ CREATE TABLE decisions (
     origin VARCHAR,                   -- otlp or import
     identity VARCHAR,                 -- how the writer was identified; unverified on loopback
     resource_id VARCHAR,              -- resources
-    rest BLOB                         -- the OTLP Span less what the columns hold
+    rest BLOB,                        -- the OTLP Span less what the columns hold
+    arrival BIGINT                    -- number of the newest commit before the one that stored it; 0: an earlier version did
 );
 
 CREATE TABLE layouts (
@@ -258,6 +259,36 @@ CREATE TABLE alerts (                 -- events; an alert is what its events fol
     url VARCHAR,                      -- of the webhook that took it, or did not
     of_seq INTEGER,                   -- the event that was delivered
     received_at TIMESTAMPTZ           -- when it happened, in the store's time
+);
+
+CREATE TABLE bins (
+    bins_id VARCHAR,                  -- sha256:<64 hex> of the reference and its inputs
+    reference_id VARCHAR,             -- model_references: what they were cut from, once
+    inputs STRUCT(name VARCHAR, levels VARCHAR[], edges DOUBLE[], low DOUBLE, high DOUBLE)[], -- edges e of (-inf, e1], ..., (ek, inf); NaN = never recorded
+    received_at TIMESTAMPTZ
+);
+
+CREATE TABLE cubes (                  -- rows of the same key add up: a view of drift is a sum of them
+    bins_id VARCHAR,                  -- bins
+    decision_type VARCHAR,
+    hours UTINYINT,                   -- length of the bucket: each decision is in one of 1 and in one of 24
+    starts_at TIMESTAMPTZ,            -- the bucket's start, of decided_at
+    model VARCHAR,                    -- name and version
+    device_id VARCHAR,
+    decisions BIGINT,
+    counts UINTEGER[],                -- input by input: each bin, then below range, above range, not finite
+    sums DOUBLE[],                    -- by input, of the finite values, in its unit
+    squares DOUBLE[],                 -- of their distances from the middle of the reference's range
+    lows DOUBLE[],                    -- the least of them; NaN = none. Equal to highs: stuck
+    highs DOUBLE[],
+    received_at TIMESTAMPTZ           -- the day, at midnight UTC, on which its decisions were received
+);
+
+CREATE TABLE cube_watermarks (        -- replaced, not appended: where counting goes on, and no record
+    bins_id VARCHAR,
+    decision_type VARCHAR,
+    arrival BIGINT,                   -- decisions of a lower arrival are in cubes, the others are not
+    received_at TIMESTAMPTZ           -- when it came to be so
 );
 
 CREATE TABLE holds (

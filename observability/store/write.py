@@ -20,7 +20,7 @@ from observability.store import address, lake, schema
 from observability.store.durable import TableFiles, fsync
 from observability.store.ledger import Ledger
 from observability.store.location import Location, Store, location_of
-from observability.store.locks import COMMON, Locks, buckets, in_use, locks_of
+from observability.store.locks import BUCKETS, COMMON, Locks, buckets, in_use, locks_of
 from observability.store.opening import open_to_write
 from observability.store.others import Forgotten, Others
 from observability.store.refused import Conflict, conflict_table, with_names
@@ -130,11 +130,21 @@ class Writer:
         """While it yields True, no other process that writes to the store does what is named."""
         return self._locks.lease(name)
 
+    def settled(self) -> int:
+        """The number that every decision stored by now arrived below, and no later one will."""
+        with self._guard, self._locks.held(range(BUCKETS)):
+            return lake.snapshot_id(self.con)
+
     @contextlib.contextmanager
-    def changing(self, *tables: str) -> Iterator[duckdb.DuckDBPyConnection]:
-        """A transaction of maintenance on these tables; what it writes is durable before it commits."""
+    def changing(
+        self, *tables: str, held: Iterable[int] = ()
+    ) -> Iterator[duckdb.DuckDBPyConnection]:
+        """A transaction of maintenance on these tables; what it writes is durable before it commits.
+
+        Meanwhile other writers are kept from the buckets `held`.
+        """
         with self._guard:
-            with self._transaction(()), self._files.synced(tables):
+            with self._transaction(held), self._files.synced(tables):
                 lake.as_maintenance(self.con)
                 yield self.con
             if self._others:
@@ -246,6 +256,9 @@ class Writer:
         if "received_at" not in incoming.column_names:
             stamp = pa.array([self.now()] * incoming.num_rows, _STAMP)
             incoming = incoming.append_column("received_at", stamp)
+        if name == "decisions":
+            arrival = pa.repeat(pa.scalar(lake.snapshot_id(self.con)), incoming.num_rows)
+            incoming = incoming.append_column("arrival", arrival)
         folders = self._files.folders(name, incoming["received_at"].unique().to_pylist())
         self.con.execute(f"INSERT INTO {name} BY NAME FROM incoming")
         self._files.sync(folders)

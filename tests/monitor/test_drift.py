@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
@@ -14,7 +15,8 @@ from hypothesis import strategies as st
 from observability.monitor.baseline import Baseline
 from observability.monitor.drift import by_device, by_input, by_version, compared, overlay
 from observability.monitor.psi import psi
-from observability.store.read_drift import Bins, Cube, Input, Rows
+from observability.store.cube import Cube
+from observability.store.read_drift import Bins, Input, Rows
 
 START = datetime(2024, 5, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -39,7 +41,8 @@ def cube(days: range, values: dict[tuple[str, int], np.ndarray] | None = None) -
     for place, (at, device, _, _) in enumerate(cells):
         counted[place, 0] = (values or {}).get((device, (at - START).days), EVEN)
     frame = pl.DataFrame(cells, ["at", "device_id", "model", "decisions"], orient="row")
-    return Cube(frame, counted, counted @ np.array([0.5, 1.5, 2.5, 3.5]))
+    sums = counted @ np.array([0.5, 1.5, 2.5, 3.5])
+    return Cube(frame, counted, sums, sums, sums, sums, np.zeros((len(cells), 3, 3), np.int64))
 
 
 def baseline(width: timedelta = DAY) -> Baseline:
@@ -77,7 +80,7 @@ def test_a_bin_that_both_lack_adds_nothing(one: np.ndarray, other: np.ndarray) -
 @given(st.permutations(range(8)))
 def test_the_order_in_which_counts_arrive_does_not_matter(order: list[int]) -> None:
     whole = cube(range(28, 30), {("pump-2", 29): HOT})
-    mixed = Cube(whole.cells[order], whole.counts[order], whole.sums[order])
+    mixed = whole.only(np.array(order))
     one, other = (compared(baseline(), "pump.stop", each) for each in (whole, mixed))
     assert np.array_equal(one.now, other.now)
     assert np.array_equal(by_input(one).psi, by_input(other).psi, equal_nan=True)
@@ -109,7 +112,7 @@ def test_too_few_values_have_no_psi_and_their_count_is_told() -> None:
 def test_a_device_that_the_baseline_does_not_know_is_compared_with_the_fleet() -> None:
     known = cube(range(28, 30))
     names = known.cells["device_id"].replace({"pump-1": "pump-9"})
-    strange = Cube(known.cells.with_columns(names), known.counts, known.sums)
+    strange = replace(known, cells=known.cells.with_columns(names))
     found = compared(baseline(), "pump.stop", strange)
     assert dict(zip(found.devices, found.own.tolist(), strict=True))["pump-9"] is False
     assert np.array_equal(found.usual[found.place("pump-9")], found.usual[0])

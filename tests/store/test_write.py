@@ -74,7 +74,7 @@ def fresh(spans: list[Span]) -> dict[str, Any]:
 
 def content(store: Path) -> dict[str, list[Any]]:
     """Everything in the store but when it came."""
-    everything = "SELECT * EXCLUDE (received_at) FROM {}"
+    everything = "SELECT COLUMNS(lambda c: c NOT IN ('received_at', 'arrival')) FROM {}"
     return {name: sorted(map(repr, rows(store, everything.format(name)))) for name in CONTENT}
 
 

@@ -14,7 +14,7 @@ from observability.collect.scan.layouts import layouts_of
 from observability.collect.scan.scanned import Scanned
 from observability.collect.scan.stretches import number_array
 from observability.store.records import Row
-from observability.store.schema import KEYS, arrow_schemas, arrow_table
+from observability.store.schema import KEYS, STAMPED, arrow_schemas, arrow_table
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _RECEIVED_AT = pa.field("received_at", pa.timestamp("us", "UTC"))
@@ -36,7 +36,7 @@ def decision_tables(
     columns["identity"] = pa.repeat(pa.scalar(stamp.identity), len(chosen))
     columns["clock_uncertainty_us"] = pa.nulls(len(chosen), pa.int64())
     columns["received_at"] = number_array(_RECEIVED_AT.type, received[body_of])
-    own = [field for field in arrow_schemas()["decisions"] if field.name != "received_at"]
+    own = [field for field in arrow_schemas()["decisions"] if field.name not in STAMPED]
     schema = pa.schema([*own, _RECEIVED_AT])
     return {
         "resources": _used("resources", resources, group_of, received[body_of]),
