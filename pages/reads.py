@@ -218,7 +218,7 @@ def _alerts(commit: Commit) -> tuple[Alert, ...]:
 
 @st.cache_data(ttl=60, max_entries=8, show_spinner=False)
 def _evaluated(commit: Commit) -> Evaluation:
-    return evaluate(cursor(commit.store))
+    return evaluate(cursor(commit.store), commit.store)
 
 
 @st.cache_data(ttl=60, max_entries=8, show_spinner=False)

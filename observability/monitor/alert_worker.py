@@ -93,7 +93,7 @@ class Alerting:
     def _evaluate(self) -> None:
         """Open and resolve what there is to, in one commit."""
         listening = time.monotonic() - self._began_s >= _LISTEN_FIRST_S
-        evaluated = evaluate(self._con, listening=listening)
+        evaluated = evaluate(self._con, self._writer.store, listening=listening)
         self._write(evaluated.due, evaluated.at)
 
     def _deliver(self) -> None:

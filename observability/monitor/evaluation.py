@@ -8,8 +8,10 @@ from datetime import datetime
 import duckdb
 
 from observability.monitor.alerts import changes, fold
+from observability.monitor.drift_findings import drift_findings, troubles_now
 from observability.monitor.findings import LOOK_BACK, findings
 from observability.store import lake
+from observability.store.location import Store
 from observability.store.read import Window
 from observability.store.read_alerts import Event, events, rules
 from observability.store.read_faults import faults
@@ -23,11 +25,14 @@ class Evaluation:
     due: tuple[Event, ...]
 
 
-def evaluate(con: duckdb.DuckDBPyConnection, *, listening: bool = True) -> Evaluation:
+def evaluate(con: duckdb.DuckDBPyConnection, store: Store, *, listening: bool = True) -> Evaluation:
     """Look at a store. Nobody is silent in recorded time, nor to a receiver that is not `listening` yet."""
     with lake.reading(con):
         now = lake.now(con)
         silence = listening and lake.clock_kind(con) == "system"
-        found = findings(faults(con, Window(now - LOOK_BACK)), now)
+        found = (
+            *findings(faults(con, Window(now - LOOK_BACK)), now),
+            *drift_findings(troubles_now(con, store)),
+        )
         known, said = fold(events(con)), rules(con)
     return Evaluation(now, tuple(changes(found, known, said, now, () if silence else ("silent",))))

@@ -23,6 +23,7 @@ MEASURES = {
     "chain": "spans that do not hold together",
     "reject": "spans within 24 h",
     "conflict": "spans within 24 h",
+    "drift": "PSI of an input that is not what it was",
 }
 """The kinds of findings, and what a rule's threshold means for each."""
 _ODD = ("forks", "broken", "bad_signatures", "strangers")
