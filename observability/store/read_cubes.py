@@ -17,7 +17,7 @@ import polars as pl
 
 from observability.store.count import count
 from observability.store.cube import Cube, from_lists, summed
-from observability.store.lake import schema_version
+from observability.store.lake import has_table, schema_version
 from observability.store.read import Window, frame
 from observability.store.read_drift import Bins, Input, of_decisions
 from traces import ModelVersion
@@ -84,7 +84,7 @@ def bins_id(reference_id: str, inputs: Sequence[Input]) -> str:
 
 def frozen(con: duckdb.DuckDBPyConnection, name: str) -> tuple[Bins, ...]:
     """The bins of this id as they were cut at first; none where the store does not keep them yet."""
-    if schema_version(con) < _SINCE_VERSION:
+    if not has_table(con, "bins"):
         return ()
     row = con.execute(_BINS, [name]).fetchone()
     return tuple(Bins(tuple(of["edges"]), of["low"], of["high"]) for of in row[0]) if row else ()
