@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from observability.collect.serving import serving
+from observability.store.lake import SCHEMA_VERSION
 
 FILE = "{tmp}/out.jsonl"
 
@@ -32,7 +33,7 @@ def refused(said: Any) -> str:
         ),
         (
             ["sql", "FROM decisions", "--store", "{newer}"],
-            "schema version 99; expected at most 3; hint: a newer",
+            f"schema version 99; expected at most {SCHEMA_VERSION}; hint: a newer",
         ),
         (["sql", "FROM nothing", "--store", "{store}"], "nothing does not exist"),
         (["sql", "SELEC", "--store", "{store}"], "syntax error"),
