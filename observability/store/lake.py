@@ -1,22 +1,21 @@
 """How a connection to a store is opened.
 
-Owns the store folder's form, the catalog's settings and the extensions. Every connection of the
+Owns the store folder's form and the catalog's settings. Every connection of the
 product comes from here; only write.py asks for one that can write.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
-import importlib.util
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import duckdb
 
+from observability.store.extensions import with_extensions
 from observability.store.location import Location, Store, location_of
 from observability.store.postgres import has_catalog
 from observability.store.s3 import s3_here
@@ -31,10 +30,6 @@ _CATALOG = "catalog.sqlite"
 _FOLDERS = ("data", "models", "references", "keys")
 _OURS = {*_FOLDERS, MARK, f"{MARK}.part", "writer.lock"}
 """What a store's making, cut short or in another process at the same time, leaves."""
-_NO_DOWNLOADS: dict[str, Any] = {
-    "autoinstall_known_extensions": "false",
-    "autoload_known_extensions": "false",
-}
 
 
 def is_store(store: Store) -> bool:
@@ -95,7 +90,7 @@ def mark(store: Path) -> None:
 def attach(store: Location, *, read_only: bool) -> duckdb.DuckDBPyConnection:
     """Open a DuckDB connection with the store attached as the default database."""
     _check(store, read_only=read_only)
-    con = _with_extensions(store)
+    con = with_extensions(store)
     options = [f"DATA_PATH '{_quoted(store.data)}/'", "DATA_INLINING_ROW_LIMIT 0"]
     if store.postgres:
         options += ["READ_ONLY"] * read_only
@@ -210,24 +205,6 @@ def schema_version(con: duckdb.DuckDBPyConnection) -> int:
     return int(meta.get("schema_version", 0))
 
 
-@functools.cache
-def _verify_extensions(names: tuple[str, ...]) -> None:
-    """Let DuckDB check the extensions' signatures: 0.4 s, so once in a process, not per connection."""
-    with duckdb.connect(config=_NO_DOWNLOADS) as con:
-        for name in names:
-            con.execute(f"LOAD '{_quoted(str(_extension(name)))}'")
-
-
-def _with_extensions(store: Location) -> duckdb.DuckDBPyConnection:
-    names = ("postgres_scanner" if store.postgres else "sqlite_scanner", "ducklake")
-    names += ("httpfs",) * store.in_s3
-    _verify_extensions(names)
-    con = duckdb.connect(config={**_NO_DOWNLOADS, "allow_unsigned_extensions": "true"})
-    for name in names:
-        con.execute(f"LOAD '{_quoted(str(_extension(name)))}'")
-    return con
-
-
 def _settle(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
     """What a cursor does not inherit: the default database and the time zone."""
     con.execute(f"USE {ALIAS}")
@@ -281,23 +258,6 @@ def _marked_version(store: Path) -> int:
         raise StoreError(
             f"{store / MARK}, which cannot be read", "schema_version = <number>"
         ) from error
-
-
-def _extension(name: str) -> Path:
-    """The extension file inside its installed package: nothing is fetched, nothing is copied."""
-    spec = importlib.util.find_spec(f"duckdb_extension_{name}")
-    if spec is None or spec.origin is None:
-        raise StoreError(
-            f"no package duckdb-extension-{name.replace('_', '-')}",
-            "it installed",
-            "pip install 'whence[server]'",
-        )
-    return (
-        Path(spec.origin).parent
-        / "extensions"
-        / f"v{duckdb.__version__}"
-        / f"{name}.duckdb_extension"
-    )
 
 
 def _quoted(text: str) -> str:
