@@ -66,7 +66,7 @@ def test_what_was_withheld_is_called_so_and_not_explained_as_missing(shown, mode
     assert not app.exception
     said = words(app)
     assert "Not explained: temperature withheld on the device" in said
-    assert cells(app, "Usual range")["temperature"] != "–"
+    assert cells(app, "Usual range")["temperature"] == "–"
     values = cells(app, "Value")
     assert values["temperature"] == "○ withheld on the device"
     assert "2" in values["vibration"]

@@ -122,7 +122,7 @@ def test_the_decision_page_says_what_would_have_changed_the_action(open_page, se
 def test_inputs_stand_beside_what_is_usual_with_its_count(open_page, seeded) -> None:
     app = open_page("decision", seeded.store, id=seeded.stopped)
     assert re.search(
-        r"usual: 5th to 95th percentile of the fleet's last \d{3} decisions", words(app)
+        r"usual: 5th to 95th percentile of the device's last \d+ decisions", words(app)
     )
     inputs = next(table.value for table in app.table if "Usual range" in table.value)
     assert sorted(inputs["Input"]) == ["pressure", "temperature", "vibration"]

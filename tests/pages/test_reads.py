@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -17,7 +15,7 @@ from observability.store.read import Freshness, Window, freshness
 from observability.store.read_attention import concerns, silent, verdict
 from observability.store.read_decisions import LISTED, Filters, bucket_width, choices, matching
 from observability.store.read_fleet import Fleet, Totals, fleet
-from observability.store.read_surroundings import input_rows, surroundings
+from observability.store.read_surroundings import surroundings
 from observability.store.stored import StoredDecision, stored_decision
 from pages.components import as_of
 from tests.pages.seed import START, TRAP
@@ -174,37 +172,6 @@ def test_neighbours_are_the_decisions_of_the_device_just_before_and_after(con, s
         assert found == [own[at - 1] if at else None, own[at + 1] if at < 143 else None]
         for near in filter(None, beside):
             assert _stored(con, near.decision_id).decided_at == near.decided_at
-
-
-def test_the_usual_range_is_the_fleets_as_known_then(con, seeded) -> None:
-    late, early = _stored(con, seeded.stopped), _stored(con, seeded.blocked)
-    usual = surroundings(con, late).usual
-    assert set(usual) == {"temperature", "vibration", "pressure"}
-    assert 50 < usual["temperature"].low < usual["temperature"].high < 90
-    assert surroundings(con, early).usual["temperature"].n < usual["temperature"].n
-
-
-def test_inputs_are_placed_against_the_usual_and_ordered_by_their_push(con, seeded) -> None:
-    stored = _stored(con, seeded.stopped)
-    usual = surroundings(con, stored).usual
-    rows = input_rows(
-        stored.decision, usual, {"pressure": "bar"}, {"vibration": -2.0, "pressure": 0.5}
-    )
-    assert [row.name for row in rows] == ["vibration", "pressure", "temperature"]
-    assert [row.unit for row in rows] == ["", "bar", ""]
-    assert rows[2].pushed is None
-    for row in rows:
-        low, high = usual[row.name].low, usual[row.name].high
-        assert row.place == (
-            "below" if row.value < low else "above" if row.value > high else "usual"
-        )
-
-
-def test_an_input_that_is_missing_is_not_recorded_rather_than_unusual(con, seeded) -> None:
-    stored = _stored(con, seeded.stopped)
-    decision = replace(stored.decision, inputs={"temperature": math.nan})
-    rows = input_rows(decision, surroundings(con, stored).usual, {}, {})
-    assert [row.place for row in rows] == ["not recorded"]
 
 
 def test_a_time_axis_never_needs_more_bars_than_fit() -> None:
