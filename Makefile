@@ -1,5 +1,5 @@
 # make demo   install, open the app, fill it with a simulated fleet, keep that fleet running
-# make test   install, run the tests
+# make test   install, run the tests: three at once, since a test waits for a third of its time
 # make check  format, lint, types, layers
 # make bench  all benchmarks, quick form; benchmarks/peers.sh first installs what they compare with
 # make docs   write docs/conventions.md from the registry
@@ -27,7 +27,7 @@ demo: $(INSTALLED)
 	$(BIN)/python -m observability.fleet.demo $(DEMO)/fleet --port $(PORT)
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 check: $(INSTALLED)
 	$(BIN)/ruff format --check .

@@ -18,7 +18,7 @@ from tests.browser.conftest import ROOT, Visit
 
 DAYS = 42
 FIRST_S = 60.0
-FILLED_S = 300.0
+FILLED_S = 600.0
 NOTHING_YET = "No device has decided yet"
 FILLED = "live: decisions go on"
 
