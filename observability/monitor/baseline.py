@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 import duckdb
 
-from observability.models.registry import RegisteredModel, find
+from observability.models.registry import RegisteredModel, registered
 from observability.store import read_drift
 from observability.store.count import count
 from observability.store.cube import Cube
@@ -58,7 +58,7 @@ def reference_of(
 
     That of `model` (name and version) where it has one, else that of the latest registration.
     """
-    known = [found for key in decided.models if (found := find(con, store, key))]
+    known = [found for found in registered(con, store) if found.version in decided.models]
     usable = [found for found in known if found.reference_path is not None]
     usable.sort(key=lambda f: (f"{f.version.name} {f.version.version}" == model, f.registered_at))
     return usable[-1] if usable else None

@@ -20,6 +20,8 @@ from observability.store.read import Window
 from observability.store.read_cubes import Counted, counted
 
 MOST_BUCKETS = 120
+MOST_DEVICES = 2_000
+"""Devices that are looked at one by one: those that decided most. The fleet is that of all."""
 MOST_CELLS = 60_000
 """Of devices times buckets; a larger fleet gets wider buckets."""
 MOST_ROWS = 40
@@ -136,7 +138,7 @@ def compared(baseline: Baseline, decision_type: str, cube: Cube, model: str | No
     """A cube beside its baseline. The order of the cube's cells does not matter."""
     if model is not None:
         cube = cube.only(np.flatnonzero(cube.cells["model"] == model))
-    devices = tuple(cube.cells["device_id"].unique().sort())
+    devices = _devices(cube)
     spread = spread_out(cube, devices, baseline.width)
     usual, usual_sums, own = _usual(baseline, devices)
     return Drift(
@@ -153,6 +155,12 @@ def compared(baseline: Baseline, decision_type: str, cube: Cube, model: str | No
         decided=spread.decided,
         cube=cube,
     )
+
+
+def _devices(cube: Cube) -> tuple[str, ...]:
+    decided = cube.cells.group_by("device_id").agg(pl.col("decisions").sum())
+    listed = decided.sort("decisions", "device_id", descending=[True, False]).head(MOST_DEVICES)
+    return tuple(listed["device_id"].sort())
 
 
 def spread_out(cube: Cube, devices: tuple[str, ...], width: timedelta) -> Spread:

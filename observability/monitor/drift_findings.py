@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 
 import duckdb
 
+from observability.models.registry import registered
 from observability.monitor.baseline import usual_of
 from observability.monitor.findings import Finding
 from observability.monitor.triage import Trouble, triage, watch_all
@@ -20,9 +21,14 @@ NAMED = 3
 
 
 def troubles_now(con: duckdb.DuckDBPyConnection, store: Store) -> tuple[Trouble, ...]:
-    """What is wrong with the inputs of all decision types, over all time since their baselines."""
+    """What is wrong with the inputs of the decision types that have a reference, since its end.
+
+    Without a reference nobody is called: a store's own first days may be anything.
+    """
+    referenced = {model.version for model in registered(con, store) if model.reference}
+    types = [each for each in decided_types(con) if referenced.intersection(each.models)]
     usual = functools.partial(usual_of, con, store)
-    return triage(con, watch_all(con, decided_types(con), usual))
+    return triage(con, watch_all(con, types, usual))
 
 
 def drift_findings(troubles: Iterable[Trouble]) -> Iterator[Finding]:

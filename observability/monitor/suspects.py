@@ -87,8 +87,24 @@ def broken(seen: Seen, low: float, high: float) -> Break | None:
 
 def stood_still(seen: Seen) -> tuple[datetime, datetime | None]:
     """From when to when the longest run of equal values was recorded; no end where it is the last."""
-    starts = np.flatnonzero(np.concatenate([[True], seen.now[1:] != seen.now[:-1]]))
-    lengths = np.diff(np.append(starts, len(seen.now)))
+    return _longest(seen, np.concatenate([[True], seen.now[1:] != seen.now[:-1]]))
+
+
+def converted(seen: Seen, change: UnitChange) -> tuple[datetime, datetime | None]:
+    """From when to when values were in the other unit; no end where the last ones are."""
+    usual = float(np.nanmedian(seen.before))
+    middle = (usual + change.factor * usual + change.offset) / 2
+    other = np.sign(seen.now - middle) != np.sign(usual - middle)
+    return _longest(seen, np.concatenate([[True], other[1:] != other[:-1]]), other)
+
+
+def _longest(
+    seen: Seen, begins: np.ndarray, counted: np.ndarray | None = None
+) -> tuple[datetime, datetime | None]:
+    """From when to when the longest run goes, of those that are `counted`; both `(n_values,)`."""
+    starts = np.flatnonzero(begins)
+    lengths = np.diff(np.append(starts, len(begins)))
+    lengths = lengths if counted is None else np.where(counted[starts], lengths, 0)
     first = int(starts[lengths.argmax()])
     after = first + int(lengths.max())
     return seen.at[first], seen.at[after] if after < len(seen.at) else None

@@ -7,6 +7,7 @@ fault, several that depart together on the same devices are the process that the
 
 from __future__ import annotations
 
+import bisect
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,12 +17,20 @@ import duckdb
 from observability.monitor.baseline import Baseline
 from observability.monitor.drift import Drift, drift, width_for
 from observability.monitor.quality import Break, UnitChange
-from observability.monitor.suspects import Seen, broken, conversion, recorded_behind, stood_still
+from observability.monitor.suspects import (
+    Seen,
+    broken,
+    conversion,
+    converted,
+    recorded_behind,
+    stood_still,
+)
 from observability.monitor.verdict import Verdict
 from observability.monitor.watched import Alarm, Watched, alarms, watch
 from observability.store.read import Window
 from observability.store.read_drift import DecidedType
 
+MOST_TYPES = 20
 TOGETHER = 3
 """Inputs that depart together on the same devices from which on it is the process, not a sensor."""
 
@@ -72,9 +81,12 @@ def watch_all(
     usual: Callable[[DecidedType, timedelta], Baseline],
     until: datetime | None = None,
 ) -> tuple[Watched, ...]:
-    """Judge all streams from the end of each type's baseline on; `usual` gives it in buckets of a width."""
+    """Judge all streams from the end of each type's baseline on; `usual` gives it in buckets of a width.
+
+    Of at most `MOST_TYPES` decision types, those with most decisions.
+    """
     watched = []
-    for decided in types:
+    for decided in sorted(types, key=lambda type_: -type_.decisions)[:MOST_TYPES]:
         width = width_for(decided.last_at - decided.first_at, decided.devices)
         baseline = usual(decided, width)
         since = Window(baseline.last_at, until)
@@ -109,9 +121,11 @@ def _named(drift: Drift, alarm: Alarm, seen: Seen | None) -> Trouble:
         fault = broken(seen, bins.low, bins.high)
         if fault is Break.STUCK:
             since, to = stood_still(seen)
-        if unit is not None and fault is Break.RANGE:
+        if unit is not None and fault in (None, Break.RANGE):
             fault = None
-    during = slice(_bucket(drift, alarm.since), _bucket(drift, alarm.to))
+            since, to = converted(seen, unit)
+    first = bisect.bisect_right(drift.starts, since) - 1
+    during = slice(first, len(drift.starts) if to is None else bisect.bisect_left(drift.starts, to))
     now, sums = drift.now[place, during, n].sum(), drift.sums[place, during, n].sum()
     return Trouble(
         verdict=_verdict(alarm, fault, unit),
@@ -223,10 +237,6 @@ def _one_of(group: Sequence[Trouble]) -> Trouble:
 
 def _overlap(one: Trouble, other: Trouble) -> bool:
     return (one.to is None or other.since < one.to) and (other.to is None or one.since < other.to)
-
-
-def _bucket(drift: Drift, at: datetime | None) -> int:
-    return len(drift.starts) if at is None else drift.starts.index(at)
 
 
 def _mean(total: float, count: float, levels: bool) -> float:

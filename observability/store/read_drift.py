@@ -20,6 +20,8 @@ from traces import ModelVersion
 
 BINS = 10
 """Bins of a number, equal in count over the baseline, where its values allow that many."""
+MOST_INPUTS = 100
+"""Inputs of a type without a reference that are counted; devices may send any number of them."""
 LEVELS = 30
 """Levels of a categorical that have a bin of their own where no model names them."""
 _DECILES = [number / BINS for number in range(1, BINS)]
@@ -125,10 +127,14 @@ def decided_types(con: duckdb.DuckDBPyConnection) -> tuple[DecidedType, ...]:
 def recorded_inputs(
     con: duckdb.DuckDBPyConnection, decision_type: str, window: Window
 ) -> tuple[Input, ...]:
-    """The inputs that decisions of a type recorded, numbers first; levels as seen in the window."""
+    """The inputs that decisions of a type recorded, numbers first; levels as seen in the window.
+
+    At most `MOST_INPUTS`: those that were recorded first.
+    """
     layouts = frame(con, _LAYOUTS, {"type": decision_type})
-    numbers = dict.fromkeys(name for names in layouts["names"] for name in names)
-    texts = dict.fromkeys(name for names in layouts["categorical_names"] for name in names)
+    numbers = list(dict.fromkeys(name for names in layouts["names"] for name in names))
+    texts = list(dict.fromkeys(name for names in layouts["categorical_names"] for name in names))
+    numbers, texts = numbers[:MOST_INPUTS], texts[: max(0, MOST_INPUTS - len(numbers))]
     return (
         *(Input(name) for name in numbers),
         *(Input(name, levels=_levels(con, layouts, decision_type, name, window)) for name in texts),

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from observability.monitor.baseline import usual_of
+from observability.monitor.drift_findings import drift_findings, troubles_now
 from observability.monitor.quality import Break
 from observability.monitor.triage import Trouble, triage, watch_all
 from observability.monitor.verdict import Verdict
 from observability.monitor.watched import Watched
 from observability.store import lake, read_drift
 from tests.troubled import (
+    CONVERTED,
     DEVICES,
     SHIFTED,
     START,
@@ -51,6 +53,7 @@ def test_each_trouble_is_named_and_placed_and_nothing_else_is(fleet: Path) -> No
     assert (unit.verdict, unit.devices) == (Verdict.UNIT, ("pump-1", "pump-4"))
     assert unit.unit_change is not None
     assert (unit.unit_change.factor, unit.unit_change.offset) == (1.8, 32.0)
+    assert (unit.since, unit.to) == (START + timedelta(days=CONVERTED), None)
     assert (stuck.verdict, stuck.broken, stuck.devices) == (Verdict.BREAK, Break.STUCK, ("pump-3",))
     assert stuck.since == START + timedelta(hours=STUCK.start)
     assert stuck.to == START + timedelta(hours=STUCK.stop)
@@ -97,3 +100,14 @@ def test_the_command_says_the_same_in_words_and_in_json(fleet: Path, capsys: Any
         "unit change",
         "data-quality break",
     }
+
+
+def test_what_is_wrong_and_stands_is_a_finding_where_a_reference_is_registered(fleet: Path) -> None:
+    _, found = judged(fleet)
+    unit, shifted = drift_findings(found)
+    assert unit.title == "ambient on 2 devices (pump-1, pump-4): unit change"
+    assert "values are 1.8 times what they were plus 32; since 2026-01-26 00:00 UTC" in unit.reason
+    assert (shifted.subject, shifted.decision_type) == ("temperature", "pump.stop")
+    assert shifted.size == found[1].psi
+    with lake.connect(fleet) as con:
+        assert troubles_now(con, fleet) == ()
