@@ -38,6 +38,16 @@ from observability.models.model import Model
 PEERS = machine.ROOT / ".peers" / "explain" / "bin" / "python"
 FEATURES, BACKGROUND = 20, 1000
 PLAYERS, BLACK_BOX_BACKGROUND = 12, 100
+BARS = {
+    "ratio_path_dependent": "trees_100_times_shap_path_dependent",
+    "ratio_interventional": "trees_100_times_shap_interventional_100",
+    "ratio_woodelf": "trees_100_times_woodelf_build_included",
+    "additivity_max": "trees_100_residual",
+    "shap_max_diff": "trees_100_off_shap",
+    "ratio_permutation": "black_box_times_shap_at_equal_error",
+    "ratio_explainerdashboard": "trees_100_times_explainerdashboard",
+}
+"""The figures that bars are about, by their short names; decision_ms and flip_ms have them already."""
 
 
 def sample(count: int, features: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -186,6 +196,7 @@ def main() -> None:
             figures |= trees_beside_peers(Path(work), rows, trees)
         figures |= one_decision(Path(work), quick)
     figures |= permutations_beside_shap(10 if quick else 40)
+    figures |= {short: figures[name] for short, name in BARS.items()}
     about = f"{len(rows)} rows of {FEATURES} features, depth 6, {BACKGROUND} background rows"
     machine.report(figures, about, "lightgbm", "shap", "numba", "onnxruntime")
     if not quick:

@@ -17,15 +17,18 @@ from typing import Any
 import machine
 
 import observability
-from observability.explain.alternatives import alternatives
+from observability.explain.alternatives import alternatives, levers
 from observability.explain.attributed import attribute_decision
 from observability.explain.attribution import warm
 from observability.explain.explain import explain
+from observability.explain.flip import smallest_flips
 from observability.explain.inputs_then import inputs_then
 from observability.explain.past import nearest_past
+from observability.explain.policy import policy_of
 from observability.explain.recorded import recorded
 from observability.explain.usual import usual_ranges
 from observability.explain.versus import compared
+from observability.models.features import encode_row
 from observability.models.registry import find
 from observability.store import lake
 from observability.store.read_chains import place
@@ -129,6 +132,11 @@ def _parts(con: Any, store: Path, ids: list[str]) -> dict[str, float]:
             explainer, features = ready.engine.explainer, ready.engine.features
             beside = (explainer.model, features, stored, other, usual, ready.background, ready.seen)
             timed("flips_and_shares", lambda b=beside: alternatives(*b))
+            policy = policy_of(stored.decision, features, other.decision, other.decision_id)
+            row = encode_row(features, stored.decision.inputs, stored.decision.categoricals)[0]
+            changed = levers(features, usual, ready.seen)
+            flip = (explainer.model, policy, row, changed)
+            timed("flip", lambda f=flip: smallest_flips(*f))
         timed("nearest", lambda s=stored, u=usual: nearest_past(con, store, s, u))
         timed("rollout", lambda s=stored: rollout_at(con, s))
         timed("chain", lambda s=stored: place(con, s.device_id, s.decision.chain))

@@ -57,18 +57,24 @@ def alternatives(
         decision, features, other.decision if other else None, other.decision_id if other else ""
     )
     row = encode_row(features, decision.inputs, decision.categoricals)[0]
-    levers = [
-        _lever(at, feature, usual.get(feature.name, UNKNOWN).iqr, seen[:, at])
-        for at, feature in enumerate(features)
-        if feature.actionable
-    ]
     sides = (policy.below, policy.above)
     return Alternatives(
         action=next(side.action for side in sides if side.action != decision.action),
         gates_seen_in="".join(side.seen_in for side in sides),
-        flips=smallest_flips(model, policy, row, levers),
+        flips=smallest_flips(model, policy, row, levers(features, usual, seen)),
         shares=shares(model, policy, row, background),
     )
+
+
+def levers(
+    features: Sequence[Feature], usual: Mapping[str, UsualRange], seen: np.ndarray
+) -> list[Lever]:
+    """What people can change, and how far; see `alternatives`."""
+    return [
+        _lever(at, feature, usual.get(feature.name, UNKNOWN).iqr, seen[:, at])
+        for at, feature in enumerate(features)
+        if feature.actionable
+    ]
 
 
 def _lever(at: int, feature: Feature, iqr: float, seen: np.ndarray) -> Lever:
