@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,13 @@ def test_each_trouble_of_the_truth_is_said_on_a_page(demo: Demo, reader: Visit) 
     reader.check()
 
     reader.open("/drift?range=all")
+    biased = told["biased_sensor"]
+    assert reader.heading().startswith(
+        f"{biased['input']} on {biased['devices'][0]} shifted, mean "
+    )
+    began = datetime.fromisoformat(biased["from"])
+    days = [f"since {began + timedelta(days=late):%Y-%m-%d}" for late in range(3)]
+    assert any(day in reader.heading() for day in days)
     drift = reader.page.locator("body").inner_text()
     for kind in ("biased_sensor", "unit_change"):
         assert told[kind]["input"] in drift
