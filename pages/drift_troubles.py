@@ -26,8 +26,8 @@ _BROKEN = {
     Break.RANGE: "is far outside the range of its baseline",
 }
 HOW_SURE = (
-    "Alarms are calibrated on how much the baseline's own days differ, by device and input: a healthy one "
-    "alarms about once in 1,000 days. PSI is the size of the effect, never the alarm."
+    "Alarms are calibrated on how much the baseline's own days differ, by device and input: of simulated "
+    "healthy ones at most 3 in 1,000 alarmed within 30 days. PSI is the size of the effect, never the alarm."
 )
 
 

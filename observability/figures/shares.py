@@ -8,13 +8,12 @@ import plotly.graph_objects as go
 
 from observability.explain.sentence import figures
 from observability.explain.shares import Share, Shares
+from observability.figures.frame import GRID, frame_rows
 from observability.figures.palette import LIGHT
 from observability.figures.waterfall import LOWERS, NEUTRAL, RAISES
 
 TOP = 8
 """Parts drawn; those with a smaller share are left out."""
-_GRID = "rgba(127,127,127,0.25)"
-_CLEAR = "rgba(0,0,0,0)"
 
 
 def ranked(shares: Shares, top: int = TOP) -> tuple[tuple[Share, bool], ...]:
@@ -25,10 +24,7 @@ def ranked(shares: Shares, top: int = TOP) -> tuple[tuple[Share, bool], ...]:
 
 
 def shares_chart(shares: Shares, top: int = TOP) -> go.Figure:
-    """Draw the shares of one action, in per cent of it; gates and inputs in colours of their own.
-
-    The background is transparent and texts take the theme's colour, so it is at home in light and dark.
-    """
+    """Draw the shares of one action, in per cent of it; gates and inputs in colours of their own."""
     drawn = ranked(shares, top)
     labels = [f"{'gate ' if gate else ''}{html.escape(part.name)}" for part, gate in drawn]
     figure = go.Figure()
@@ -49,27 +45,10 @@ def shares_chart(shares: Shares, top: int = TOP) -> go.Figure:
         ],
         hovertemplate="%{customdata[0]}<br>%{x:.3g} % ± %{customdata[1]} %<extra></extra>",
     )
-    figure.update_layout(
-        height=90 + 27 * max(len(drawn), 1),
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        paper_bgcolor=_CLEAR,
-        plot_bgcolor=_CLEAR,
-        showlegend=False,
-        dragmode=False,
-        bargap=0.3,
-    )
-    figure.update_yaxes(
-        tickvals=list(range(len(drawn))),
-        ticktext=labels,
-        autorange="reversed",
-        showgrid=False,
-        zeroline=False,
-        automargin=True,
-        fixedrange=True,
-    )
+    frame_rows(figure, labels, 90 + 27 * max(len(drawn), 1), autorange="reversed")
     figure.update_xaxes(
         title={"text": f"share of {html.escape(shares.action)}, % ± standard error"},
-        gridcolor=_GRID,
+        gridcolor=GRID,
         zerolinecolor=NEUTRAL,
         automargin=True,
         fixedrange=True,

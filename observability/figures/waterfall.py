@@ -16,15 +16,14 @@ import plotly.graph_objects as go
 
 from observability.explain.explanation import Attributions
 from observability.explain.sentence import figures
+from observability.figures.frame import GRID, frame_rows
 
 TOP = 10
 """Inputs drawn each as a bar of its own; the others share one."""
 RAISES, LOWERS = "#8A63D2", "#12908A"
 """Readable on light and on dark, and no verdict's colours."""
 NEUTRAL = "#7F7F7F"
-_GRID = "rgba(127,127,127,0.25)"
 _PROBABILITIES = (1e-6, 1e-5, 1e-4, 0.001, 0.01, 0.05, 0.1, 0.25, 0.5)
-_CLEAR = "rgba(0,0,0,0)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +53,7 @@ def bars(attributions: Attributions, top: int = TOP) -> tuple[Bar, ...]:
 
 
 def waterfall(attributions: Attributions, top: int = TOP) -> go.Figure:
-    """Draw how the inputs led from the base to the output of one decision.
-
-    The background is transparent and texts take the theme's colour, so it is at home in light and dark.
-    """
+    """Draw how the inputs led from the base to the output of one decision."""
     drawn = bars(attributions, top)
     steps = list(accumulate((bar.phi for bar in drawn), initial=attributions.base))
     span = _span([*steps, attributions.output], attributions.threshold)
@@ -67,24 +63,7 @@ def waterfall(attributions: Attributions, top: int = TOP) -> go.Figure:
     _add_ends(figure, attributions, len(drawn) + 1, sum(span) / 2)
     _add_threshold(figure, attributions, sum(span) / 2)
     labels = ["base", *(bar.label for bar in drawn), "output"]
-    figure.update_layout(
-        height=130 + 27 * (len(labels) + 1),
-        margin={"l": 8, "r": 8, "t": 8, "b": 8},
-        paper_bgcolor=_CLEAR,
-        plot_bgcolor=_CLEAR,
-        showlegend=False,
-        dragmode=False,
-        bargap=0.3,
-    )
-    figure.update_yaxes(
-        tickvals=list(range(len(labels))),
-        ticktext=labels,
-        range=[len(labels) - 0.4, -1.6],
-        showgrid=False,
-        zeroline=False,
-        automargin=True,
-        fixedrange=True,
-    )
+    frame_rows(figure, labels, 130 + 27 * (len(labels) + 1), range=[len(labels) - 0.4, -1.6])
     _add_scales(figure, attributions, span)
     return figure
 
@@ -169,7 +148,7 @@ def _add_scales(figure: go.Figure, attributions: Attributions, span: tuple[float
     figure.update_xaxes(
         title={"text": "log-odds (logit)" if logit else "the model's output, in its own unit"},
         range=list(span),
-        gridcolor=_GRID,
+        gridcolor=GRID,
         zeroline=False,
         automargin=True,
     )
