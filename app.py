@@ -12,15 +12,15 @@ from pathlib import Path
 import streamlit as st
 
 from observability.collect.service import Service
-from observability.explain.worker import ExplainWorker
-from observability.monitor.alert_worker import AlertWorker
-from observability.monitor.cubes import CubeWorker
+from observability.explain.explain_job import ExplainJob
+from observability.monitor.alert_job import AlertJob
+from observability.monitor.cube_job import CubeJob
 from observability.store.location import location_here
 
 service = Service(
     location_here(),
     os.environ.get("WHENCE_URL", "http://127.0.0.1:8501"),
-    workers=(ExplainWorker, CubeWorker, AlertWorker),
+    jobs=(ExplainJob, CubeJob, AlertJob),
 )
 
 

@@ -19,10 +19,12 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from observability.explain import worker
+from observability.explain.explain_job import ExplainJob
 from observability.models.registry import RegisteredModel, add
+from observability.store import worker
 from observability.store.lake import cursor
 from observability.store.schema import arrow_table
+from observability.store.worker import Worker
 from observability.store.write import Writer
 
 FEATURES, BACKGROUND, TREES, COMMIT = 20, 1000, 100, 100
@@ -83,7 +85,7 @@ def batches(
 def until_explained(writer: Writer, count: int) -> float:
     """Seconds until so many decisions have attributions."""
     began = time.monotonic()
-    working = worker.ExplainWorker(writer)
+    working = Worker(writer, ExplainJob)
     with cursor(writer.con) as con:
         while con.execute("SELECT count(*) FROM attributions").fetchall() < [(count,)]:
             time.sleep(0.05)
@@ -125,7 +127,7 @@ def main() -> None:
             for batch in batches(model, booster, count + made, count, 5_000):
                 writer.write(batch)
             worker._REST = paced
-            working = worker.ExplainWorker(writer)
+            working = Worker(writer, ExplainJob)
             beside = commits_ms(writer, batches(model, booster, 2 * count + made, made, COMMIT))
             working.close()
     figures: dict[str, object] = {

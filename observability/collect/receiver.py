@@ -40,9 +40,9 @@ from observability.collect.bodies import (
 from observability.collect.clock import sighting
 from observability.collect.decode import decode
 from observability.collect.limits import Limits
-from observability.collect.maintenance import Maintenance
 from observability.collect.recorded import RECEIVED_AT, Recorded, recorded
 from observability.store.append import APPEND_PATH, MAINTAIN_PATH, unpack
+from observability.store.maintain import Run
 from observability.store.write import Batch, Writer
 from traces.errors import InvalidPayload, StoreError, first_line
 from traces.otlp_json import decode_json
@@ -74,11 +74,11 @@ class Receiver:
         self,
         batcher: Batcher,
         writer: Writer,
-        maintenance: Maintenance,
+        maintain: Callable[[int | None], Run],
         token: str,
         limits: Limits | None = None,
     ) -> None:
-        self._batcher, self._writer, self._maintenance = batcher, writer, maintenance
+        self._batcher, self._writer, self._maintain_store = batcher, writer, maintain
         self._token = token
         self._limits = limits or Limits()
         self.refused: Counter[int] = Counter()
@@ -147,7 +147,7 @@ class Receiver:
         if days and not days.isdecimal():
             raise _Refused(400, f"found retention {days!r}; expected a number of days")
         try:
-            run = await asyncio.to_thread(self._maintenance.run, int(days) if days else None)
+            run = await asyncio.to_thread(self._maintain_store, int(days) if days else None)
         except (duckdb.Error, OSError, StoreError) as error:
             raise _Refused(503, first_line(error), retry_after=5) from error
         return Response(json.dumps(asdict(run), default=datetime.isoformat), media_type=_JSON)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,26 +16,17 @@ from observability.collect.maintenance import Maintenance
 from observability.collect.receiver import PATHS, Receiver, come_again
 from observability.collect.scan.warmth import begin_to_warm_up
 from observability.store.location import Store
+from observability.store.maintain import Run
+from observability.store.worker import StartJob, Worker
 from observability.store.write import Writer
 from traces.device.clock import Clock
-
-
-class Worker(Protocol):
-    """What works on a store beside its receiver, on a thread of its own."""
-
-    def close(self) -> None:
-        """End, after what must not be left undone."""
-        ...
-
-
-StartWorker = Callable[[Writer], Worker]
 
 
 class Service:
     """Receives for one store while its lifespan lasts.
 
     `url` is where other processes of this machine reach it. `clock` gives received_at; see Writer.
-    `workers` start with it, and end when nothing more is received.
+    Each of `jobs` is done beside it, and ends when nothing more is received.
     """
 
     def __init__(
@@ -46,10 +36,10 @@ class Service:
         *,
         clock: Clock | None = None,
         limits: Limits | None = None,
-        workers: Sequence[StartWorker] = (),
+        jobs: Sequence[StartJob] = (),
     ) -> None:
         self._store, self._url, self._clock = store, url, clock
-        self._limits, self._start = limits or Limits(), workers
+        self._limits, self._jobs = limits or Limits(), jobs
         self._receiver: Receiver | None = None
 
     def routes(self) -> list[Route]:
@@ -68,10 +58,12 @@ class Service:
         with Writer(self._store, self._clock) as writer:
             begin_to_warm_up()
             batcher = Batcher(writer, self._limits.queue_bytes, limits=self._limits)
-            maintenance = Maintenance(writer)
+            maintenance = Worker(writer, Maintenance)
             token = writer.publish(self._url)
-            self._receiver = Receiver(batcher, writer, maintenance, token, self._limits)
-            workers = [start(writer) for start in self._start]
+            self._receiver = Receiver(
+                batcher, writer, partial(_maintain, maintenance), token, self._limits
+            )
+            workers = [Worker(writer, job) for job in self._jobs]
             try:
                 yield
             finally:
@@ -83,3 +75,9 @@ class Service:
         if self._receiver is None:
             return come_again(request, "a receiver that has not begun")
         return await self._receiver.answer(path, request)
+
+
+def _maintain(worker: Worker[Maintenance], days: int | None) -> Run:
+    """All that is to be done now, between the turns of the worker."""
+    with worker.resting() as maintenance:
+        return maintenance.run(days)

@@ -13,8 +13,9 @@ from starlette.routing import Route
 
 from observability.collect.address import listen, url_of
 from observability.collect.limits import Limits
-from observability.collect.service import Service, StartWorker
+from observability.collect.service import Service
 from observability.store.location import Store
+from observability.store.worker import StartJob
 from traces.device.clock import Clock
 
 _KEEP_S = 75  # exporters send each 5 s by default: a connection must not end just then
@@ -29,7 +30,7 @@ def serving(
     host: str = "127.0.0.1",
     port: int = 0,
     limits: Limits | None = None,
-    workers: Sequence[StartWorker] = (),
+    jobs: Sequence[StartJob] = (),
 ) -> Iterator[str]:
     """Receive until the block ends, and commit what is queued then; yields the base URL.
 
@@ -37,7 +38,7 @@ def serving(
     """
     with listen(host, port) as listener:
         url = url_of(host, listener.getsockname()[1])
-        service = Service(store, url, clock=clock, limits=limits, workers=workers)
+        service = Service(store, url, clock=clock, limits=limits, jobs=jobs)
         with service.running(), answering(listener, service.routes()):
             yield url
 

@@ -8,9 +8,9 @@ import threading
 
 from observability.collect.receiver import TRACES_PATH
 from observability.collect.serving import serving
-from observability.explain.worker import ExplainWorker
-from observability.monitor.alert_worker import AlertWorker
-from observability.monitor.cubes import CubeWorker
+from observability.explain.explain_job import ExplainJob
+from observability.monitor.alert_job import AlertJob
+from observability.monitor.cube_job import CubeJob
 from observability.store.location import Location
 
 
@@ -18,8 +18,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Receive until SIGTERM or Ctrl-C, then commit what is queued. Raises WrongUse or StoreError."""
     store: Location = arguments.store
     stopped = threading.Event()
-    workers = (ExplainWorker, CubeWorker, AlertWorker)
-    with serving(store, host=arguments.host, port=arguments.port, workers=workers) as url:
+    jobs = (ExplainJob, CubeJob, AlertJob)
+    with serving(store, host=arguments.host, port=arguments.port, jobs=jobs) as url:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: stopped.set())
         print(f"Whence collects into {store}\n  receiver  {url}{TRACES_PATH}", flush=True)

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from observability.monitor.alert_worker import Alerting
+from observability.monitor.alert_job import AlertJob
 from observability.monitor.webhook import secret_path
 from observability.store.person import person_here
 from observability.store.write import Writer
-from tests.monitor.test_alert_worker import decided
+from tests.monitor.test_alert_job import decided
 from tests.spans import batch, rows
 
 
@@ -22,9 +22,9 @@ from tests.spans import batch, rows
 def alarmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store with one alert."""
     store = tmp_path_factory.mktemp("alarmed") / "fleet"
-    with Writer(store) as writer, closing(Alerting(writer, threading.Event())) as alerting:
+    with Writer(store) as writer, closing(AlertJob(writer, threading.Event())) as alerting:
         writer.write(batch(decided(0)))
-        alerting.turn()
+        list(alerting.steps())
     return store
 
 

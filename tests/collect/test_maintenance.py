@@ -24,7 +24,7 @@ def eventually(met, within_s: float = 60.0) -> bool:
 def test_small_files_are_merged_while_requests_come(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(maintenance, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(maintenance.Maintenance, "every_s", 0.05)
     acknowledged, over = [], threading.Event()
     files = "SELECT count(DISTINCT filename) FROM decisions"
 
@@ -49,7 +49,7 @@ def test_small_files_are_merged_while_requests_come(
 def test_a_whole_run_comes_by_itself_and_leaves_one_record(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(maintenance, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(maintenance.Maintenance, "every_s", 0.05)
     monkeypatch.setattr(maintenance, "_FIRST_WHOLE_S", 0.5)
     with serving(store) as url:
         for _ in range(3):

@@ -16,7 +16,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from observability.models import registry
 from observability.models.features import Feature
-from observability.monitor import cubes
+from observability.monitor import cube_job
 from observability.monitor.baseline import reference_bins
 from observability.store import lake
 from observability.store.count import count
@@ -77,7 +77,7 @@ def build(writer: Writer, steps: int | None = None) -> list[int]:
     """Count all that arrived, or so many commits of it."""
     done = []
     with lake.cursor(writer.con) as con:
-        for decisions in cubes.build(writer, con, writer.settled()):
+        for decisions in cube_job.build(writer, con, writer.settled()):
             done.append(decisions)
             if len(done) == steps:
                 break

@@ -19,12 +19,13 @@ from hypothesis import strategies as st
 
 from observability.models import registry
 from observability.monitor.baseline import from_reference
-from observability.monitor.cubes import CubeWorker
+from observability.monitor.cube_job import CubeJob
 from observability.monitor.drift import drift
 from observability.store import lake, maintain
 from observability.store.cube import ABOVE, BELOW, NOT_FINITE
 from observability.store.read import Window
 from observability.store.read_cubes import counted, progress, watermark
+from observability.store.worker import Worker
 from observability.store.write import Writer
 from tests.disk import full_at
 from tests.monitor.counting import (
@@ -220,7 +221,7 @@ def test_the_worker_counts_beside_a_writer(filled: Counting) -> None:
     send(filled.writer, [made(filled.model, HOUR, heat=1.0)])
     of = asked(filled.con, filled.store, filled.model, "pump.stop")
     assert not is_covered(filled.con, of)
-    worker = CubeWorker(filled.writer)
+    worker = Worker(filled.writer, CubeJob)
     try:
         deadline = time.monotonic() + 30
         while not is_covered(filled.con, of) and time.monotonic() < deadline:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from observability.monitor import alert_worker
+from observability.monitor import alert_job
+from observability.monitor.alert_job import AlertJob
 from observability.monitor.alert_rules import set_rule
-from observability.monitor.alert_worker import Alerting
 from observability.store.person import Person, person_here
 from observability.store.write import Writer
 from tests.monitor.hooks import hook
-from tests.monitor.test_alert_worker import decided
+from tests.monitor.test_alert_job import decided
 from tests.pages.test_pages import title, words
 from tests.spans import batch, rows
 
@@ -27,11 +27,11 @@ def alarmed(tmp_path_factory: pytest.TempPathFactory, _made_once: Path) -> Path:
     with hook() as gone:
         set_rule(store, "silent", Person("ann"), url=gone.url)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(alert_worker, "_LISTEN_FIRST_S", 0.0)
-        with Writer(store) as writer, closing(Alerting(writer, threading.Event())) as alerting:
+        patch.setattr(alert_job, "_LISTEN_FIRST_S", 0.0)
+        with Writer(store) as writer, closing(AlertJob(writer, threading.Event())) as alerting:
             writer.write(batch(*(decided(2 * 86400 + 10 * step) for step in range(6))))
             writer.write(batch(decided(0), device="pump-08"))
-            alerting.turn()
+            list(alerting.steps())
     return store
 
 

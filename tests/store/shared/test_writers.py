@@ -11,15 +11,16 @@ import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
 from observability.collect.serving import serving
-from observability.explain import worker
-from observability.store import maintain
+from observability.explain.explain_job import ExplainJob
+from observability.store import maintain, worker
 from observability.store.append import append
 from observability.store.lake import cursor
 from observability.store.location import Location, Store, location_of
 from observability.store.locks import StoreInUse
+from observability.store.worker import Worker
 from observability.store.write import Receipt, Writer
 from tests.chains import Chain, key
-from tests.explain.test_worker import EACH, eventually, explained, small_trees
+from tests.explain.test_explain_job import EACH, eventually, explained, small_trees
 from tests.spans import batch, counts, decision, decision_span, outcome_span, rows
 from traces.device import RecordedClock
 from traces.errors import StoreError
@@ -130,12 +131,12 @@ def test_one_at_a_time_has_a_lease(lake: Location, store: Path) -> None:
 def test_two_workers_explain_each_decision_once(
     lake: Location, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "_LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(ExplainJob, "every_s", 0.02)
     monkeypatch.setattr(worker, "_REST", 0)
     known = small_trees(tmp_path)
     with Writer(lake) as one, Writer(lake) as other:
         known.register(lake)
-        workers = [worker.ExplainWorker(each) for each in (one, other)]
+        workers = [Worker(each, ExplainJob) for each in (one, other)]
         for part, writer in enumerate((one, other)):
             send(writer, *known.spans(10, start=10 * part))
         eventually(lambda: explained(lake) == 20)

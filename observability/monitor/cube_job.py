@@ -6,7 +6,6 @@ What is not counted yet is counted when it is read, so counting waits until it i
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -20,49 +19,26 @@ from observability.store import lake, read_cubes
 from observability.store.read_cubes import Counted
 from observability.store.write import Writer
 from observability.store.write_cubes import advance, fold, freeze
-from traces.errors import WhenceError
 
-LEASE = "cubes"
 ENOUGH = 20_000
 """Decisions that are worth a pass,"""
 _LATEST_S = 3600.0
 """and after how long fewer are."""
-_LOOK_EVERY_S = 5.0
-_REST = 3
-"""At rest for so many times as long as a step took."""
-_log = logging.getLogger("whence.cubes")
 
 
-class CubeWorker:
-    """Counts the decisions of a writer's store on a thread of its own until closed."""
+class CubeJob:
+    """Counts the decisions of a writer's store."""
 
-    def __init__(self, writer: Writer) -> None:
+    lease = "cubes"
+    every_s = 5.0
+
+    def __init__(self, writer: Writer, _stopped: threading.Event) -> None:
         self._writer = writer
-        self._closed = threading.Event()
         self._con = lake.cursor(writer.con)
         self._seen, self._counted, self._references = -1, 0, 0
         self._due_at = time.monotonic()
-        self._thread = threading.Thread(target=self._work, name="cubes", daemon=True)
-        self._thread.start()
 
-    def close(self) -> None:
-        """Stop after the step that runs; the next worker goes on from there."""
-        self._closed.set()
-        self._thread.join()
-        self._con.close()
-
-    def _work(self) -> None:
-        while not self._closed.is_set():
-            try:
-                if self._is_due():
-                    with self._writer.lease(LEASE) as alone:
-                        if alone:
-                            self._pass()
-            except (duckdb.Error, OSError, WhenceError):
-                _log.warning("counting stopped, and is tried again", exc_info=True)
-            self._closed.wait(_LOOK_EVERY_S)
-
-    def _is_due(self) -> bool:
+    def is_due(self) -> bool:
         """Whether enough waits, something waits for long, or a reference is new."""
         seen = lake.snapshot_id(self._con)
         if seen == self._seen and time.monotonic() < self._due_at:
@@ -72,15 +48,16 @@ class CubeWorker:
         late = time.monotonic() >= self._due_at and waiting > 0
         return late or waiting >= ENOUGH or read_cubes.references(self._con) != self._references
 
-    def _pass(self) -> None:
+    def steps(self) -> Iterator[int]:
+        """Count what is there by now, a commit at a time."""
         references, before = read_cubes.references(self._con), self._writer.settled()
-        began = time.monotonic()
-        for _ in build(self._writer, self._con, before):
-            if self._closed.wait(_REST * (time.monotonic() - began)):
-                return
-            began = time.monotonic()
+        yield from build(self._writer, self._con, before)
         self._references, self._counted = references, before
         self._due_at = time.monotonic() + _LATEST_S
+
+    def close(self) -> None:
+        """End reading."""
+        self._con.close()
 
 
 def build(writer: Writer, con: duckdb.DuckDBPyConnection, before: int) -> Iterator[int]:

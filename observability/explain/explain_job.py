@@ -1,7 +1,6 @@
 """Explains new decisions beside the receiver, and old ones of a model that is registered late.
 
-Owns the pace: a thread of its own, a batch at a time, longer at rest than at work, so that receiving and
-commits come first. One process explains at a time; what is stored is never stored twice, whoever does.
+A batch at a time; what is stored is never stored twice, whoever explains.
 """
 
 from __future__ import annotations
@@ -10,6 +9,7 @@ import functools
 import logging
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -37,74 +37,66 @@ from observability.store.read_unexplained import (
 from observability.store.schema import arrow_table
 from observability.store.watermarks import Subject, Watermark, advance, watermarks
 from observability.store.write import Writer
-from traces.errors import ModelError, WhenceError, first_line
+from traces.errors import ModelError, first_line
 
-LEASE = "explain"
 BATCH_ROWS = 8_192
 """Decisions looked at in one step,"""
 BLACK_BOX_ROWS = 64
 """and those of a black box that are explained in one: each costs many milliseconds."""
-_LOOK_EVERY_S = 5.0
-_REST = 3
-"""At rest for so many times as long as a step took: at most a quarter of one core."""
 _RETRY_S = 600.0
 """After which a model that could not be loaded is tried again."""
 _log = logging.getLogger("whence.explain")
 
 
-class ExplainWorker:
-    """Explains the decisions of a writer's store on a thread of its own until closed."""
+class ExplainJob:
+    """Explains the decisions of a writer's store."""
 
-    def __init__(self, writer: Writer) -> None:
+    lease = "explain"
+    every_s = 5.0
+
+    def __init__(self, writer: Writer, _stopped: threading.Event) -> None:
         self._writer = writer
-        self._closed = threading.Event()
         self._con = cursor(writer.con)
         self._seen = self._caught_up = -1
         self._subjects: dict[Subject, RegisteredModel] = {}
         self._retry_at: dict[Subject, float] = {}
-        self._thread = threading.Thread(target=self._work, name="explain", daemon=True)
-        self._thread.start()
+
+    def is_due(self) -> bool:
+        """Whether anything was committed since all was explained."""
+        return snapshot_id(self._con) != self._seen
+
+    def steps(self) -> Iterator[object]:
+        """Take a step with each subject that is behind, until none is."""
+        while True:
+            seen = snapshot_id(self._con)
+            self._know(_subjects(self._con, self._writer))
+            behind = self._behind()
+            for subject, (mark, ends) in behind.items():
+                self._try(subject, mark, ends)
+                yield subject
+            if not behind:
+                self._seen = seen
+                return
 
     def close(self) -> None:
-        """Stop after the step that runs; the next worker goes on from there."""
-        self._closed.set()
-        self._thread.join()
+        """End reading."""
         self._con.close()
 
-    def _work(self) -> None:
-        while not self._closed.is_set():
-            behind = False
-            try:
-                if snapshot_id(self._con) != self._seen:
-                    with self._writer.lease(LEASE) as alone:
-                        behind = alone and self._round()
-            except (duckdb.Error, OSError, WhenceError):
-                _log.warning("explaining stopped, and is tried again", exc_info=True)
-            if not behind:
-                self._closed.wait(_LOOK_EVERY_S)
-
-    def _round(self) -> bool:
-        """Take a step with each subject that is behind, and rest after each; whether there was one."""
-        seen = snapshot_id(self._con)
-        subjects = _subjects(self._con, self._writer)
+    def _know(self, subjects: dict[Subject, RegisteredModel]) -> None:
+        """What can be explained may have changed: then all is looked at again."""
         if subjects != self._subjects:
             self._subjects, self._caught_up = subjects, -1
             self._retry_at.clear()
-        behind = self._behind()
-        for subject, (mark, ends) in behind.items():
-            began = time.monotonic()
-            try:
-                self._step(subject, mark, ends)
-                self._retry_at.pop(subject, None)
-            except (ModelError, ImportError) as error:
-                self._retry_at[subject] = time.monotonic() + _RETRY_S
-                name = f"{subject.model_name} {subject.model_version}"
-                _log.warning("%s cannot be explained: %s", name, error)
-            if self._closed.wait(_REST * (time.monotonic() - began)):
-                return True
-        if not behind:
-            self._seen = seen
-        return bool(behind)
+
+    def _try(self, subject: Subject, mark: Watermark, ends: Watermark) -> None:
+        """Take a step; a model that cannot is left alone for a while."""
+        try:
+            self._step(subject, mark, ends)
+            self._retry_at.pop(subject, None)
+        except (ModelError, ImportError) as error:
+            self._retry_at[subject] = time.monotonic() + _RETRY_S
+            name = f"{subject.model_name} {subject.model_version}"
+            _log.warning("%s cannot be explained: %s", name, error)
 
     def _behind(self) -> dict[Subject, tuple[Watermark, Watermark]]:
         """The subjects that have something to be explained: where they go on, and up to where."""

@@ -17,16 +17,17 @@ from sklearn.neural_network import MLPClassifier
 
 import observability
 from observability.collect.serving import serving
-from observability.explain import worker
+from observability.explain import explain_job
 from observability.explain.explain import explain
+from observability.explain.explain_job import ExplainJob
 from observability.explain.selection import NEAR_SHARE, SAMPLE_SHARE, is_sampled
-from observability.explain.worker import ExplainWorker
 from observability.models.artifact import model_of
 from observability.models.features import Feature
 from observability.models.model import Model
 from observability.models.registry import add
-from observability.store import lake, maintain, read_progress
+from observability.store import lake, maintain, read_progress, worker
 from observability.store.location import Store
+from observability.store.worker import Worker
 from observability.store.write import Writer
 from tests.spans import (
     NOON,
@@ -119,7 +120,7 @@ def black_box(tmp_path_factory: pytest.TempPathFactory) -> Known:
 
 @pytest.fixture(autouse=True)
 def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(worker, "_LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(ExplainJob, "every_s", 0.05)
     monkeypatch.setattr(worker, "_REST", 0)
 
 
@@ -129,7 +130,7 @@ def write(writer: Writer, spans: Sequence[Span]) -> None:
 
 def run(writer: Writer, until: Callable[[], bool] | None = None) -> None:
     """Let a new worker work, until all was looked at."""
-    working = ExplainWorker(writer)
+    working = Worker(writer, ExplainJob)
     try:
         eventually(until or (lambda: caught_up(writer.store)))
     finally:
@@ -159,7 +160,7 @@ def statuses(store: Store) -> dict[str, int]:
 
 def test_what_is_received_is_explained_as_the_page_explains_it(store: Path, trees: Known) -> None:
     sent = trees.spans(40)
-    with serving(store, workers=(ExplainWorker,)) as url:
+    with serving(store, jobs=(ExplainJob,)) as url:
         trees.register(store)
         for part in (sent[:30], sent[30:]):
             assert post(url, protobuf_body(group(part))).status == 200
@@ -205,10 +206,10 @@ def test_each_is_explained_once_whatever_comes_between(store: Path, trees: Known
 def test_a_model_that_is_registered_late_explains_what_was_decided_before(
     store: Path, trees: Known, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "BATCH_ROWS", 16)  # so that there are several steps
+    monkeypatch.setattr(explain_job, "BATCH_ROWS", 16)  # so that there are several steps
     with Writer(store) as writer:
         write(writer, trees.spans(50))
-    with serving(store, workers=(ExplainWorker,)):
+    with serving(store, jobs=(ExplainJob,)):
         trees.register(store, referenced=False)
         time.sleep(0.2)
         assert explained(store) == 0
@@ -267,7 +268,7 @@ def sampled(
     store = tmp_path_factory.mktemp("sampled") / "fleet"
     sent = [*black_box.spans(20, disposition="blocked"), *black_box.spans(1480, start=20)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(worker, "_LOOK_EVERY_S", 0.05)
+        patch.setattr(ExplainJob, "every_s", 0.05)
         patch.setattr(worker, "_REST", 0)
         Writer(store).close()
         black_box.register(store)

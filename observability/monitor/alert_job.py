@@ -6,15 +6,12 @@ too: whoever opens the health page reads why, in a line.
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-
-import duckdb
 
 from observability.monitor.alerts import WHENCE, Alert, fold, next_event
 from observability.monitor.delivery import Waiting, Webhook, webhooks
@@ -25,17 +22,14 @@ from observability.store.read_alerts import Event, EventName, events, rules
 from observability.store.read_attention import SILENT_AT_LEAST
 from observability.store.schema import arrow_table
 from observability.store.write import Writer
-from traces.errors import StoreError, WhenceError
+from traces.errors import StoreError
 
-LEASE = "alerts"
-_EVALUATE_EVERY_S = 60.0
 _LISTEN_FIRST_S = SILENT_AT_LEAST.total_seconds()
 """Nobody is called silent before devices had so much time to send what they kept while nobody listened."""
 _BACKOFF_S = (60.0, 3600.0)
 """A webhook that failed is tried again after the first, doubled each time up to the second."""
 _EVENTS_A_BODY = 100
 _BODIES_A_TURN = 10
-_log = logging.getLogger("whence.alerts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,32 +40,11 @@ class _Resting:
     until_s: float
 
 
-class AlertWorker:
-    """Evaluates the alerts of a writer's store on a thread of its own until closed."""
+class AlertJob:
+    """Evaluates the alerts of a writer's store; once `stopped`, nothing more is sent."""
 
-    def __init__(self, writer: Writer) -> None:
-        self._closed = threading.Event()
-        self._alerting = Alerting(writer, self._closed)
-        self._thread = threading.Thread(target=self._work, name="alerts", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Stop after the request that is under way; what was not delivered waits for the next worker."""
-        self._closed.set()
-        self._thread.join()
-        self._alerting.close()
-
-    def _work(self) -> None:
-        while not self._closed.is_set():
-            try:
-                self._alerting.turn()
-            except (duckdb.Error, OSError, WhenceError):
-                _log.warning("alerts were not evaluated, and are tried again", exc_info=True)
-            self._closed.wait(_EVALUATE_EVERY_S)
-
-
-class Alerting:
-    """What is done each minute; once `stopped`, nothing more is sent."""
+    lease = "alerts"
+    every_s = 60.0
 
     def __init__(self, writer: Writer, stopped: threading.Event) -> None:
         self._writer, self._stopped = writer, stopped
@@ -79,12 +52,15 @@ class Alerting:
         self._began_s = time.monotonic()
         self._resting: dict[str, _Resting] = {}
 
-    def turn(self) -> None:
-        """Evaluate and tell, unless another process does. Raises duckdb.Error, OSError and WhenceError."""
-        with self._writer.lease(LEASE) as alone:
-            if alone:
-                self._evaluate()
-                self._deliver()
+    def is_due(self) -> bool:
+        """Always: time passes, and silence is an alert too."""
+        return True
+
+    def steps(self) -> Iterator[None]:
+        """Evaluate, then tell."""
+        self._evaluate()
+        yield
+        self._deliver()
 
     def close(self) -> None:
         """End reading."""

@@ -18,10 +18,10 @@ from pathlib import Path
 import pytest
 
 from observability.collect.serving import serving
-from observability.monitor import alert_worker, webhook
+from observability.monitor import alert_job, webhook
+from observability.monitor.alert_job import AlertJob
 from observability.monitor.alert_response import acknowledge, resolve, snooze
 from observability.monitor.alert_rules import set_rule
-from observability.monitor.alert_worker import Alerting, AlertWorker
 from observability.monitor.webhook import checked_url, secret_of, secret_path, send
 from observability.store.moments import span
 from observability.store.person import Person
@@ -36,7 +36,7 @@ EVENTS = "SELECT event FROM alerts WHERE alert_id = 'A-0001' ORDER BY seq"
 
 @pytest.fixture(autouse=True)
 def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(alert_worker, "_BACKOFF_S", (0.0, 0.0))
+    monkeypatch.setattr(alert_job, "_BACKOFF_S", (0.0, 0.0))
 
 
 @pytest.fixture
@@ -54,9 +54,9 @@ def decided(seconds_ago: float):
 
 def turns(store: Path, many: int) -> list[str]:
     """What has happened to the first alert after so many minutes."""
-    with Writer(store) as writer, closing(Alerting(writer, threading.Event())) as alerting:
+    with Writer(store) as writer, closing(AlertJob(writer, threading.Event())) as alerting:
         for _ in range(many):
-            alerting.turn()
+            list(alerting.steps())
     return [event for (event,) in rows(store, EVENTS)]
 
 
@@ -88,14 +88,14 @@ def test_what_fails_is_said_in_a_line_and_tried_again_at_rising_distances(
     secret_path(strange).chmod(0o644)
     with hook() as elsewhere, hook(500, 302, location=elsewhere.url) as told:
         set_rule(strange, "model", ANN, url=told.url)
-        with Writer(strange) as writer, closing(Alerting(writer, threading.Event())) as alerting:
-            alerting.turn()
+        with Writer(strange) as writer, closing(AlertJob(writer, threading.Event())) as alerting:
+            list(alerting.steps())
             assert told.taken == []
             secret_path(strange).chmod(0o600)
-            alerting.turn()
-            monkeypatch.setattr(alert_worker, "_BACKOFF_S", (60.0, 3600.0))
+            list(alerting.steps())
+            monkeypatch.setattr(alert_job, "_BACKOFF_S", (60.0, 3600.0))
             for _ in range(2):
-                alerting.turn()
+                list(alerting.steps())
         assert len(told.taken) == 2
         assert turns(strange, 1) == ["opened", "failed", "failed", "failed", "delivered"]
         assert len({headers["webhook-id"] for headers, _ in told.taken}) == 1
@@ -131,9 +131,9 @@ def sent(url: str) -> str:
 
 def test_what_a_killed_process_was_sending_is_sent_again_by_the_next(strange: Path) -> None:
     code = (
-        "import sys, threading; from observability.monitor.alert_worker import Alerting;"
+        "import sys, threading; from observability.monitor.alert_job import AlertJob;"
         "from observability.store.write import Writer;"
-        "Alerting(Writer(sys.argv[1]), threading.Event()).turn()"
+        "list(AlertJob(Writer(sys.argv[1]), threading.Event()).steps())"
     )
     with hook(HANG) as told:
         set_rule(strange, "all", ANN, url=told.url)
@@ -177,22 +177,22 @@ def test_a_url_that_is_no_plain_web_address_is_refused(url: str) -> None:
 def test_a_device_is_silent_only_once_it_had_time_to_send_what_it_kept(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Writer(store) as writer, closing(Alerting(writer, threading.Event())) as alerting:
+    with Writer(store) as writer, closing(AlertJob(writer, threading.Event())) as alerting:
         writer.write(batch(*(decided(3 * 86400 + 10 * step) for step in range(6))))
-        alerting.turn()
+        list(alerting.steps())
         assert rows(store, "FROM alerts") == []
-        monkeypatch.setattr(alert_worker, "_LISTEN_FIRST_S", 0.0)
-        alerting.turn()
+        monkeypatch.setattr(alert_job, "_LISTEN_FIRST_S", 0.0)
+        list(alerting.steps())
         ((kind, subject, evidence),) = rows(store, "SELECT kind, subject, evidence FROM alerts")
         assert (kind, subject) == ("silent", "pump-07")
         assert json.loads(evidence)["mean_interval_s"] == pytest.approx(10, rel=0.01)
         writer.write(batch(decided(0)))
-        alerting.turn()
+        list(alerting.steps())
     assert rows(store, EVENTS) == [("opened",), ("resolved",)]
 
 
 def test_people_answer_beside_a_worker_and_no_answer_is_lost(strange: Path) -> None:
-    with serving(strange, workers=(AlertWorker,)):
+    with serving(strange, jobs=(AlertJob,)):
         deadline = time.monotonic() + 60
         while not rows(strange, EVENTS) and time.monotonic() < deadline:
             time.sleep(0.1)
