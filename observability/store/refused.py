@@ -48,7 +48,7 @@ def with_names(con: duckdb.DuckDBPyConnection, rows: Iterable[Row]) -> list[Row]
     rows = list(rows)
     wanted = list({row["layout_id"] for row in rows if row.get("layout_id")})
     found = con.execute(
-        "SELECT layout_id, names, categorical_names FROM layouts WHERE list_contains(?, layout_id)",
+        "SELECT layout_id, names, categorical_names FROM layouts WHERE layout_id IN (SELECT unnest(?))",
         [wanted],
     ).fetchall()
     names = {key: {"names": those, "categorical_names": levels} for key, those, levels in found}

@@ -54,7 +54,7 @@ class Repeats:
     def sift(self, name: str, incoming: pa.Table) -> Sifted:
         """Tell the new rows of one table from those stored or earlier in the batch."""
         if name in _RECURRING:
-            self._know(name)
+            self._know(name, incoming)
             return Sifted(self._unknown(name, incoming), _NO_HASHES)
         seen = self._index(name)
         hashes = seen.hashes(incoming)
@@ -99,9 +99,11 @@ class Repeats:
         first = {one: index for index, one in reversed(list(enumerate(ids))) if one not in known}
         return incoming.take(pa.array(sorted(first.values()), pa.int64()))
 
-    def _know(self, name: str) -> None:
+    def _know(self, name: str, incoming: pa.Table) -> None:  # noqa: ARG002  DuckDB reads it by its name
+        """Take note of those that are stored; others may have stored them."""
         (key,) = KEYS[name]
-        rows = self._con.execute(f"SELECT {key} FROM {name}").fetchall()
+        query = f"SELECT {key} FROM {name} SEMI JOIN incoming USING ({key})"
+        rows = self._con.execute(query).fetchall()
         self._known[name].update(row[0] for row in rows)
 
     def _stored(self, name: str, perhaps: pa.Table) -> _Digests:

@@ -26,7 +26,7 @@ ORDER BY min((received_at, layout_id)) LIMIT {MAX_TYPES}
 _FIRST_LAYOUTS = f"""
 SELECT decision_type, layout_id, names, categorical_names
 FROM layouts
-WHERE decision_type IN (SELECT decision_type FROM layouts WHERE list_contains(?, layout_id))
+WHERE decision_type IN (SELECT decision_type FROM layouts WHERE layout_id IN (SELECT unnest(?)))
 QUALIFY row_number() OVER (PARTITION BY decision_type ORDER BY received_at, layout_id) <= {MAX_LAYOUTS}
 ORDER BY received_at, layout_id
 """
