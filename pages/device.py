@@ -9,7 +9,7 @@ import streamlit as st
 from observability.store.read import Freshness, Window
 from observability.store.read_device import Known
 from observability.store.read_unusual import silent_for
-from pages import chain_parts, components, reads, routes, time_range
+from pages import chain_parts, components, missing_parts, reads, routes, time_range
 from pages import device_parts as parts
 from pages.format import plain
 
@@ -42,6 +42,7 @@ def _draw(seen: Known, window: Window, freshness: Freshness) -> None:
     headline = st.container()
     newest = parts.byline(seen)
     chain_parts.line(*reads.chains_of(seen.device_id), now)
+    missing_parts.device(reads.missing(window, now, seen.device_id))
     components.tiles(parts.tiles(seen, now))
     asked = parts.type_control(seen)
     found = reads.course(seen.device_id, asked, window)
