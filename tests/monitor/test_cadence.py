@@ -111,6 +111,12 @@ def test_nobody_is_silent_where_most_recordings_just_end(con) -> None:
     assert found(con, minute=600).silent == ()
 
 
+def test_a_script_reads_the_same_cadence_from_a_view(con) -> None:
+    asked = "FROM cadence WHERE has_cadence ORDER BY decision_type, device_id"
+    view = con.sql(f"SELECT decision_type, device_id, cadence_s, gaps, regular {asked}").pl()
+    assert view.equals(found(con).expected)
+
+
 def test_an_empty_store_expects_nothing(store: Path) -> None:
     with lake.connect(store) as con:
         told = found(con)
