@@ -54,7 +54,7 @@ def device(found: Cadence) -> None:
         f"({share(row['regular'], row['gaps'])} of {many(row['gaps'], 'gap')} regular)"
         for row in found.expected.iter_rows(named=True)
     ]
-    if not every and not found.missed:
+    if not every:
         st.markdown("Cadence: it decides at no regular times, so none can be said to be missing.")
         return
     st.markdown(f"Cadence: {'; '.join(every)}. {_shape(found)} {sentence(found)}.")

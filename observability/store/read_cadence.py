@@ -62,6 +62,11 @@ FROM told
 ORDER BY decision_type, device_id
 """
 
+_BEFORE_CHAINS = _GAPS.replace(
+    "FROM decisions",
+    "FROM (SELECT *, NULL::VARCHAR AS chain_id, NULL::BIGINT AS seq FROM decisions)",
+)
+
 _ACCOUNTED = """
 SELECT g.place,
     coalesce(sum(least(m.seq_to, g.to_seq - 1) - greatest(m.seq_from, g.seq + 1) + 1)
@@ -120,7 +125,8 @@ def gaps(
         "fewest": rule.fewest,
         "longer": rule.longer,
     }
-    return frame(con, _GAPS, asked)
+    chained = schema_version(con) >= _SINCE_VERSION
+    return frame(con, _GAPS if chained else _BEFORE_CHAINS, asked)
 
 
 def accounted(con: duckdb.DuckDBPyConnection, found: pl.DataFrame) -> pl.DataFrame:
