@@ -9,7 +9,16 @@ import streamlit as st
 from observability.store.read import Freshness, Window
 from observability.store.read_device import Known
 from observability.store.read_unusual import silent_for
-from pages import chain_parts, components, reads, routes, time_range
+from pages import (
+    chain_parts,
+    components,
+    device_troubles,
+    missing_parts,
+    reads,
+    reads_drift,
+    routes,
+    time_range,
+)
 from pages import device_parts as parts
 from pages.format import plain
 
@@ -38,30 +47,41 @@ def main() -> None:
 
 
 def _draw(seen: Known, window: Window, freshness: Freshness) -> None:
-    now = freshness.now(datetime.now(UTC))
-    headline = st.container()
+    """All that is quick first: the inputs are judged last, and the headline and words wait for that."""
+    now, when = freshness.now(datetime.now(UTC)), time_range.words(freshness)
+    headline = st.empty()
+    with headline:
+        components.sentence(parts.meanwhile(seen, when))
     newest = parts.byline(seen)
     chain_parts.line(*reads.chains_of(seen.device_id), now)
+    missing_parts.device(reads.missing(window, now, seen.device_id))
     components.tiles(parts.tiles(seen, now))
     asked = parts.type_control(seen)
+    troubles = st.container()
+    remarks = None
     found = reads.course(seen.device_id, asked, window)
-    quiet = silent_for(seen, now)
-    with headline:
-        when = time_range.words(freshness)
-        components.sentence(parts.healthy(seen, found, quiet, freshness.recorded, when))
     if found is None:
         components.filtered_out(
             f"{plain(seen.device_id)} made no such decision then. Widen the time range."
         )
     else:
         parts.course_over_time(found)
-        parts.inputs(found)
+        remarks = parts.inputs(found)
         gates, outcomes = st.columns([4, 3], gap="medium")
         with gates:
             parts.gates(found)
         with outcomes:
             parts.outcomes(found)
             parts.about(seen)
+    drifted = reads_drift.of_device(window, seen.device_id)
+    with troubles:
+        device_troubles.troubles(drifted, seen.device_id)
+    if found is not None and remarks is not None:
+        with remarks:
+            parts.remarks(found, drifted)
+    with headline:
+        quiet = silent_for(seen, now)
+        components.sentence(parts.healthy(seen, found, quiet, drifted, freshness.recorded, when))
     if newest:
         routes.go(routes.DECISION, id=seen.last["last_decision_id"])
 

@@ -7,13 +7,17 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from observability.figures.beside import beside
 from observability.figures.course import course
+from observability.monitor.one_device import OfDevice
+from observability.monitor.quality import Break
 from observability.store.read_device import Course, Known, changes_within
 from observability.store.read_unusual import Gated, Shifted, Still, gated, shifted, stood_still
 from pages import components
 from pages.components import Tile
+from pages.drift_troubles import said as trouble_said
 from pages.format import (
     NOT_RECORDED,
     ago,
@@ -42,21 +46,51 @@ _RESOURCE = {
 }
 
 
+def meanwhile(seen: Known, when: str) -> str:
+    """What is known before its inputs are judged."""
+    return f"{seen.device_id} made {many(seen.decisions, 'decision')} {when}; looking at its inputs"
+
+
 def healthy(
-    seen: Known, found: Course | None, quiet: timedelta | None, recorded: bool, when: str
+    seen: Known,
+    found: Course | None,
+    quiet: timedelta | None,
+    drifted: OfDevice,
+    recorded: bool,
+    when: str,
 ) -> str:
-    """Is it still healthy, in one sentence. `quiet`: how long it has been silent, if that is odd."""
+    """Is it still healthy, in one sentence. `quiet`: how long it has been silent, if that is odd.
+
+    Of an input that was judged, the page Drift has the word.
+    """
     name = seen.device_id
     said = [] if quiet is None else [_silence(quiet, recorded)]
+    still = () if found is None else stood_still(found)
+    stuck = {one.name for one in still}
+    said += [_still(one) for one in still]
+    said += [
+        trouble_said(one)
+        for one in drifted.own
+        if one.wrong and not (one.broken is Break.STUCK and one.inputs[0] in stuck)
+    ]
     if found is not None:
-        said += [_still(one) for one in stood_still(found)]
-        said += [_shifted(one, found) for one in shifted(found)]
+        said += [_shifted(one, found) for one in unjudged(found, drifted)]
         said += [_gated(one) for one in gated(found.gates)]
     if not said:
         made = many(seen.decisions, "decision")
+        shifts = len(drifted.own) + len(drifted.shared)
+        if shifts:
+            return (
+                f"Nothing is wrong with {name} alone: {made} {when}; {many(shifts, 'shift')} below"
+            )
         return f"Nothing changed on {name}: {made} {when}"
     more = f"; {many(len(said) - _SAID, 'more thing')} below" if len(said) > _SAID else ""
     return f"Look at {name}: {'; '.join(said[:_SAID])}{more}"
+
+
+def unjudged(found: Course, drifted: OfDevice) -> tuple[Shifted, ...]:
+    """The inputs that shifted against the others', of those that the page Drift cannot judge."""
+    return tuple(one for one in shifted(found) if (found.type, one.name) not in drifted.judged)
 
 
 def byline(seen: Known) -> bool:
@@ -117,20 +151,17 @@ def course_over_time(found: Course) -> None:
     )
 
 
-def inputs(found: Course) -> None:
-    """Each input beside the others'; those that differ first, and in words."""
+def inputs(found: Course) -> DeltaGenerator:
+    """Each input beside the others'; those that differ first. Returns where `remarks` belong."""
     components.section(
         "Inputs", "its median beside the 5th to 95th percentile of all other devices"
     )
+    remarks = st.container(gap="xsmall")
     if found.inputs.is_empty():
         st.markdown("No input was recorded.")
-        return
-    still, off = stood_still(found), shifted(found)
-    for one in still:
-        st.markdown(f"□ **{plain(_still(one))}**, {_stretch(one)}")
-    for one in off:
-        st.markdown(f"□ **{plain(_shifted(one, found))}**")
-    ordered = dict.fromkeys([one.name for one in (*still, *off)] + found.inputs["name"].to_list())
+        return remarks
+    off = (*stood_still(found), *shifted(found))
+    ordered = dict.fromkeys([one.name for one in off] + found.inputs["name"].to_list())
     names = tuple(ordered)[:PANELS]
     components.figure(
         beside(found.inputs, names, found.units, found.bucket_width, THEMED),
@@ -139,6 +170,15 @@ def inputs(found: Course) -> None:
     )
     if len(ordered) > PANELS:
         st.caption(f"{PANELS} of {many(len(ordered), 'input')} are shown.")
+    return remarks
+
+
+def remarks(found: Course, drifted: OfDevice) -> None:
+    """In words, the inputs that differ from the others'."""
+    for one in stood_still(found):
+        st.markdown(f"□ **{plain(_still(one))}**, {_stretch(one)}")
+    for one in unjudged(found, drifted):
+        st.markdown(f"□ **{plain(_shifted(one, found))}**")
 
 
 def gates(found: Course) -> None:

@@ -18,11 +18,16 @@ from observability.monitor.backtest import (
     Change,
 )
 from observability.monitor.scorecard import Scorecard, Tally
-from observability.store.read_gates import Rule
+from observability.store.read_gates import Measured, Rule
 from pages import components
 from pages.format import count, days, duration, many, number, of, plain, share
+from traces import Gate
 
-TYPE, GATE, DROP = "gates_type", "gates_gate", "gates_drop"
+TYPE, GATE, HOW, INPUT, OPERATOR = (
+    "gates_type", "gates_gate", "gates_how", "gates_input", "gates_operator",
+)  # fmt: skip
+LIMIT, DROPPED, ADDED = "another limit", "without a gate", "one rule more"
+_NAME = "added"
 _PEOPLE = 15
 _ORDERED = ("<", "<=", ">", ">=")
 _STEPS = 50
@@ -103,22 +108,47 @@ def people_table(people: Sequence[Tally]) -> None:
     )
 
 
+def how_control(rules: Sequence[Rule]) -> str:
+    """Whether a limit is changed, a gate dropped or a rule added; where only people judge, added."""
+    if not rules:
+        return ADDED
+    st.segmented_control(
+        "Change", (LIMIT, DROPPED, ADDED), key=HOW, default=LIMIT, required=True, bind="query-params",
+        label_visibility="collapsed",
+    )  # fmt: skip
+    return str(st.session_state[HOW])
+
+
 def change_control(rules: Sequence[Rule]) -> Change:
-    """Which gate is changed, and how."""
-    with st.grid(3, min_column_width=200, gap="small"):
+    """Which gate is changed or dropped, and its limit."""
+    with st.grid(2, min_column_width=200, gap="small"):
         names = [rule.gate for rule in rules]
-        if st.session_state.get(GATE) not in (None, *names):
-            del st.session_state[GATE]
-        chosen = st.selectbox(
-            "Gate", names, index=None, key=GATE, bind="query-params", placeholder=names[0]
-        )
-        rule = next(rule for rule in rules if rule.gate == (chosen or names[0]))
-        slides = rule.adjustable and rule.operator in _ORDERED and 0 < _range_of(rule) < math.inf
-        if not slides:
+        chosen = _picked(GATE, "Gate", names)
+        rule = next(rule for rule in rules if rule.gate == chosen)
+        if st.session_state[HOW] == DROPPED:
+            return Change(rule.gate)
+        if not (rule.adjustable and rule.operator in _ORDERED and 0 < _range_of(rule) < math.inf):
             st.caption("It has no limit to slide, so it is left out.")
             return Change(rule.gate)
-        drop = st.toggle("Without this gate", key=DROP, bind="query-params")
-        return Change(rule.gate, None if drop else _limit_control(rule))
+        return Change(rule.gate, _limit_control(rule, f"Last recorded limit: {number(rule.limit)}"))
+
+
+def added_control(measured: Sequence[Measured]) -> Change | None:
+    """The rule to add, which passes all at first; None where nothing was recorded that it could look at."""
+    if not measured:
+        return None
+    with st.grid(3, min_column_width=200, gap="small"):
+        chosen = _picked(INPUT, "Input", [one.name for one in measured])
+        of_ = next(one for one in measured if one.name == chosen)
+        st.segmented_control(
+            "Passes while it is", ("<=", ">="), key=OPERATOR, default="<=", required=True,
+            bind="query-params",
+        )  # fmt: skip
+        operator = str(st.session_state[OPERATOR])
+        passes_all = of_.high if operator == "<=" else of_.low
+        rule = Rule("", _NAME, of_.name, operator, passes_all, of_.low, of_.high, of_.values, True)
+        limit = _limit_control(rule, f"Of the newest {many(of_.values, 'value')}")
+        return Change(_NAME, added=Gate(_NAME, of_.name, operator, limit))
 
 
 def backtest(found: Backtest) -> None:
@@ -160,7 +190,17 @@ def _range_of(rule: Rule) -> float:
     return max(rule.high, rule.limit) - min(rule.low, rule.limit)
 
 
-def _limit_control(rule: Rule) -> float:
+def _picked(key: str, label: str, names: Sequence[str]) -> str:
+    """The chosen name, else the first."""
+    if st.session_state.get(key) not in (None, *names):
+        del st.session_state[key]
+    chosen = st.selectbox(
+        label, names, index=None, key=key, bind="query-params", placeholder=names[0]
+    )
+    return chosen or names[0]
+
+
+def _limit_control(rule: Rule, basis: str) -> float:
     low, high = min(rule.low, rule.limit), max(rule.high, rule.limit)
     step = 10.0 ** math.floor(math.log10(_range_of(rule) / _STEPS))
     decimals = max(0, -round(math.log10(step)))
@@ -171,9 +211,8 @@ def _limit_control(rule: Rule) -> float:
         value=float(rule.limit),
         step=step,
         format=f"%.{decimals}f",
-        key=f"gates_limit_{rule.decision_type}_{rule.gate}",
-        help=f"Last recorded limit: {number(rule.limit)}; "
-        f"values seen: {number(rule.low)} to {number(rule.high)}.",
+        key=f"gates_limit_{rule.decision_type}_{rule.gate}_{rule.input}_{rule.operator}",
+        help=f"{basis}; values seen: {number(rule.low)} to {number(rule.high)}.",
     )
 
 

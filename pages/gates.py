@@ -60,11 +60,14 @@ def _backtest(gates: Sequence[Tally], window: Window) -> None:
         if rule.decision_type == decision_type
     }
     rules = [known[one.gate] for one in gates if one.gate in known]
-    components.section("What would another limit have done?", "recorded proposals, replayed")
-    if not rules:
-        st.markdown("Only people judged these proposals.")
+    components.section("What would another rule have done?", "recorded proposals, replayed")
+    if parts.how_control(rules) == parts.ADDED:
+        change = parts.added_control(reads_outcomes.measured_over(window, decision_type))
+    else:
+        change = parts.change_control(rules)
+    if change is None:
+        st.markdown("No number was recorded with these proposals that a rule could look at.")
         return
-    change = parts.change_control(rules)
     found = reads_outcomes.backtest_over(window, decision_type, change)
     parts.backtest(found)
     if found.flips:

@@ -9,7 +9,16 @@ import streamlit as st
 from observability.figures.arrivals import arrivals
 from observability.store.read import Freshness
 from observability.store.read_health import Health
-from pages import chain_parts, components, progress_parts, reads, routes, tables, time_range
+from pages import (
+    chain_parts,
+    components,
+    missing_parts,
+    progress_parts,
+    reads,
+    routes,
+    tables,
+    time_range,
+)
 from pages import health_parts as parts
 from pages.format import duration
 from pages.marks import THEMED
@@ -20,7 +29,8 @@ def main() -> None:
     freshness = reads.current()
     with components.header(freshness):
         time_range.control(freshness)
-    found = reads.health(time_range.chosen(freshness))
+    window, now = time_range.chosen(freshness), freshness.now(datetime.now(UTC))
+    found = reads.health(window)
     components.sentence(parts.trust(found, _still_s(found, freshness), time_range.words(freshness)))
     if freshness.newest_received_at is None:
         components.no_data("Point a recorder at this address, or run `whence replay`.")
@@ -28,15 +38,17 @@ def main() -> None:
         components.tiles(parts.tiles(found))
         _arrivals(found)
         chain_parts.chains(found.chains)
-        progress_parts.progress(found.explained, freshness.now(datetime.now(UTC)))
+        quiet = missing_parts.fleet(reads.missing(window, now))
+        progress_parts.progress(found.explained, now)
         late, refused = st.columns([4, 3], gap="medium")
         with late:
             device = _late(found)
         with refused:
             parts.rejects(found)
             row = _conflicts(found)
-        if device is not None:
-            routes.go(routes.DEVICE, id=device)
+        for opened in (device, quiet):
+            if opened is not None:
+                routes.go(routes.DEVICE, id=opened)
         if row is not None:
             routes.go(routes.DECISION, id=found.conflicts["span_key"][row])
     parts.webhooks(reads.undelivered())

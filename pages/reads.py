@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 import duckdb
 import streamlit as st
@@ -15,6 +16,7 @@ import streamlit as st
 from observability.explain.explain import explain
 from observability.explain.explanation import Explanation
 from observability.monitor.alerts import Alert, fold
+from observability.monitor.cadence import Cadence, cadence
 from observability.monitor.delivery import Webhook, webhooks
 from observability.monitor.evaluation import Evaluation, evaluate
 from observability.store import (
@@ -107,6 +109,11 @@ def course(device_id: str, decision_type: str, window: Window) -> Course | None:
 def chains_of(device_id: str) -> tuple[Chains, str | None]:
     """A device's chains, and how its key came to be trusted."""
     return _chains_of(here(), device_id)
+
+
+def missing(window: Window, now: datetime, device_id: str | None = None) -> Cadence:
+    """Which decisions were due and are not here, as of this minute, of a device or of all."""
+    return _missing(here(), window, now.replace(second=0, microsecond=0), device_id)
 
 
 def health(window: Window) -> Health:
@@ -203,6 +210,12 @@ def _course(commit: Commit, device_id: str, decision_type: str, window: Window) 
 def _chains_of(commit: Commit, device_id: str) -> tuple[Chains, str | None]:
     with lake.reading(cursor(commit.store)) as con:
         return read_chains.chains(con, device_id), read_chains.key_trusted_by(con, device_id)
+
+
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
+def _missing(commit: Commit, window: Window, now: datetime, device_id: str | None) -> Cadence:
+    with reading(commit) as con:
+        return cadence(con, window, now, device_id)
 
 
 @st.cache_data(ttl=_FORGET, max_entries=16, show_spinner=False)

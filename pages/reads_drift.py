@@ -9,8 +9,9 @@ import duckdb
 import streamlit as st
 
 from observability.models.registry import RegisteredModel
-from observability.monitor import baseline, drift
+from observability.monitor import baseline, drift, one_device
 from observability.monitor.baseline import Baseline
+from observability.monitor.one_device import OfDevice
 from observability.monitor.triage import Trouble, triage, watch_all
 from observability.monitor.watched import Watched
 from observability.store.location import Location
@@ -29,6 +30,11 @@ def drift_over(window: Window, decided: DecidedType, model: str | None) -> drift
 def troubles(window: Window) -> tuple[tuple[Watched, ...], tuple[Trouble, ...]]:
     """The streams that are watched up to the window's end, and what is wrong with inputs within it."""
     return _troubles(here(), window)
+
+
+def of_device(window: Window, device_id: str) -> OfDevice:
+    """What drift says of one device."""
+    return one_device.of_device(*troubles(window), device_id)
 
 
 @st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)

@@ -13,7 +13,7 @@ from observability.monitor.scorecard import Scorecard
 from observability.store import read_gates
 from observability.store.read import Window
 from observability.store.read_drift import DecidedType
-from observability.store.read_gates import Rule
+from observability.store.read_gates import Measured, Rule
 from pages.reads import Commit, here, reading
 
 _FORGET = "10m"
@@ -29,6 +29,11 @@ def scorecard_over(window: Window) -> Scorecard:
 def rules_over(window: Window) -> tuple[Rule, ...]:
     """The rule gates as they were last recorded."""
     return _rules(here(), window)
+
+
+def measured_over(window: Window, decision_type: str) -> tuple[Measured, ...]:
+    """What a new rule for a type could look at."""
+    return _measured(here(), window, decision_type)
 
 
 def backtest_over(window: Window, decision_type: str, change: Change) -> Backtest:
@@ -53,6 +58,12 @@ def _scorecard(commit: Commit, window: Window) -> Scorecard:
 def _rules(commit: Commit, window: Window) -> tuple[Rule, ...]:
     with reading(commit) as con:
         return read_gates.rules(con, window)
+
+
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
+def _measured(commit: Commit, window: Window, decision_type: str) -> tuple[Measured, ...]:
+    with reading(commit) as con:
+        return read_gates.measured(con, decision_type, window)
 
 
 @st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)

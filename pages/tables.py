@@ -9,12 +9,14 @@ import polars as pl
 import streamlit as st
 
 from observability.monitor.backtest import Flip
+from observability.monitor.cadence import Cadence
 from pages.marks import bare_mark, chips
 
 Table = dict[str, Any]
 """`shown`, a frame whose first column opens the row; `columns`, its configuration; `alt`."""
 
 FLIPS_LISTED = 500
+MISSING_LISTED = 200
 _TIME = "YYYY-MM-DD HH:mm:ss"
 
 
@@ -118,6 +120,50 @@ def conflicts(rows: pl.DataFrame) -> Table:
         "opens": ("span_key", "Id"),
         "columns": columns,
         "alt": "Spans that came again with other content",
+    }
+
+
+def missing(found: Cadence) -> Table:
+    """The silences and gaps of a `Cadence`, at most `MISSING_LISTED`: what still goes on, then the newest."""
+    why = {
+        "never made": "never made: no number is missing",
+        "not arrived yet": "made, not received yet",
+        "dropped on the device": "made, dropped on the device",
+        "unknown": "not known: not numbered",
+    }
+    rows = [
+        (one.device_id, one.decision_type, one.since, None, one.due, "silent: nothing came later")
+        for one in found.silent
+    ] + [
+        (one.device_id, one.decision_type, one.from_at, one.to_at, one.decisions, why[one.reason])
+        for one in found.missed
+    ]
+    names = ["device_id", "decision_type", "from_at", "to_at", "decisions", "why"]
+    sure = found.expected.select(
+        "device_id",
+        "decision_type",
+        (pl.col("cadence_s") / 60).alias("cadence_min"),
+        (pl.col("regular") / pl.col("gaps")).alias("regular"),
+        "gaps",
+    )
+    listed = pl.DataFrame(rows[:MISSING_LISTED], names, orient="row", infer_schema_length=None)
+    columns = {
+        "decision_type": "Type",
+        "from_at": st.column_config.DatetimeColumn("After, UTC", format=_TIME),
+        "to_at": st.column_config.DatetimeColumn("Before, UTC", format=_TIME),
+        "decisions": st.column_config.NumberColumn("Due, n", format="localized"),
+        "why": "What became of them",
+        "cadence_min": st.column_config.NumberColumn("Expected every, min", format="%.3g"),
+        "regular": st.column_config.NumberColumn("Regular gaps", format="percent"),
+        "gaps": st.column_config.NumberColumn("of n", format="localized"),
+    }
+    return {
+        "shown": listed.join(
+            sure, on=["device_id", "decision_type"], how="left", maintain_order="left"
+        ),
+        "opens": ("device_id", "Device"),
+        "columns": columns,
+        "alt": "Stretches in which decisions were due and are not here, by device",
     }
 
 

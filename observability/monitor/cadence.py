@@ -14,18 +14,12 @@ import duckdb
 import polars as pl
 
 from observability.store import read_cadence
+from observability.store.lake import clock_kind
 from observability.store.read import Window
 from observability.store.read_attention import silent
+from observability.store.read_cadence import Regularity
 
-SPREAD = 0.25
-"""A gap is regular within this share of the median gap."""
-REGULAR = 0.8
-"""A device has a cadence where so many of its gaps are regular,"""
-FEWEST_GAPS = 20
-"""out of so many at least."""
-LONGER = 1.5
-"""A gap of more medians than that has room for another decision."""
-
+RULE = Regularity(spread=0.25, share=0.8, fewest=20, longer=1.5)
 Reason = Literal["never made", "not arrived yet", "dropped on the device", "unknown"]
 
 
@@ -59,13 +53,19 @@ class Silent:
     quiet_s: float
     cadence_s: float | None
 
+    @property
+    def due(self) -> int | None:
+        """How many decisions its cadence had room for since; None where it has none."""
+        return None if self.cadence_s is None else int(self.quiet_s / self.cadence_s)
+
 
 @dataclass(frozen=True, slots=True)
 class Cadence:
     """What was expected of a fleet as of `now`, UTC.
 
-    `expected` has decision_type, device_id, cadence_s, gaps and regular of those that have a cadence;
-    `irregular` counts types on devices that have none, so nothing is expected of them.
+    `expected` has decision_type, device_id, cadence_s, gaps and regular (so many of them are) of those that
+    have a cadence: how sure the expectation is. `irregular` counts types on devices that have none, so
+    nothing is expected of them.
     """
 
     now: datetime
@@ -74,20 +74,25 @@ class Cadence:
     missed: tuple[Missed, ...]
     silent: tuple[Silent, ...]
 
+    def decisions(self, reason: Reason) -> int:
+        """How many are missing between others for that reason."""
+        return sum(one.decisions for one in self.missed if one.reason == reason)
 
-def cadence(con: duckdb.DuckDBPyConnection, window: Window, now: datetime) -> Cadence:
-    """What did not happen in a window, as known at `now` (UTC); the latest gap first."""
-    rhythms = read_cadence.rhythms(con, window, SPREAD)
-    regular = (pl.col("gaps") >= FEWEST_GAPS) & (pl.col("regular") >= REGULAR * pl.col("gaps"))
-    expected = rhythms.filter(regular)
-    gaps = read_cadence.long_gaps(con, expected, window, LONGER)
-    found = gaps.join(expected, on=["decision_type", "device_id"], maintain_order="left")
+
+def cadence(
+    con: duckdb.DuckDBPyConnection, window: Window, now: datetime, device_id: str | None = None
+) -> Cadence:
+    """What did not happen in a window, as known at `now`, UTC; the latest gap first."""
+    lasting = read_cadence.lasting(con, window, device_id)
+    found = read_cadence.gaps(con, window, RULE, device_id)
+    expected = found.filter("has_cadence")
+    long_gaps = read_cadence.accounted(con, expected)
     return Cadence(
         now=now,
         expected=expected.select("decision_type", "device_id", "cadence_s", "gaps", "regular"),
-        irregular=rhythms.height - expected.height,
-        missed=tuple(map(_missed, reversed(found.to_dicts()))),
-        silent=_silent(rhythms.with_columns(has_cadence=regular), window, now),
+        irregular=lasting.height - expected.height,
+        missed=tuple(map(_missed, reversed(long_gaps.to_dicts()))),
+        silent=_silent(con, lasting, expected, min(now, window.end or now)),
     )
 
 
@@ -110,16 +115,23 @@ def _missed(gap: dict) -> Missed:
     )
 
 
-def _silent(rhythms: pl.DataFrame, window: Window, now: datetime) -> tuple[Silent, ...]:
-    """By the rule of the fleet's page, for each decision type."""
-    at = min(now, window.end) if window.end else now
+def _silent(
+    con: duckdb.DuckDBPyConnection, lasting: pl.DataFrame, expected: pl.DataFrame, at: datetime
+) -> tuple[Silent, ...]:
+    """By the rule of the fleet's page, for each decision type; not where most recordings have just ended."""
+    quiet = silent(lasting, at)
+    if clock_kind(con) == "recorded" and 2 * quiet.height > lasting.height:
+        return ()
+    joined = quiet.join(expected, on=["decision_type", "device_id"], how="left")
     return tuple(
         Silent(
             row["decision_type"],
             row["device_id"],
             row["last_decided_at"],
             (at - row["last_decided_at"]).total_seconds(),
-            row["cadence_s"] if row["has_cadence"] else None,
+            row["cadence_s"],
         )
-        for row in silent(rhythms, at).iter_rows(named=True)
+        for row in joined.sort("last_decided_at", "decision_type", "device_id").iter_rows(
+            named=True
+        )
     )

@@ -6,56 +6,66 @@ number is missing is one in which the device did not decide.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import timedelta
+
 import duckdb
 import polars as pl
 
 from observability.store.lake import schema_version
 from observability.store.read import Window, frame
 
+LOOK_BACK = timedelta(days=14)
+"""How long before a window a device's gaps tell its cadence."""
 _SINCE_VERSION = 2
 
-_RHYTHMS = """
+_LASTING = """
+SELECT decision_type, device_id, count(*) AS decisions_ever, max(decided_at) AS last_decided_at,
+    (epoch_us(max(decided_at)) - epoch_us(min(decided_at))) / 1e6 / nullif(count(*) - 1, 0)
+        AS mean_interval_s
+FROM decisions
+WHERE ($end IS NULL OR decided_at < $end) AND ($device IS NULL OR device_id = $device)
+GROUP BY ALL
+HAVING decisions_ever > 1
+ORDER BY decision_type, device_id
+"""
+
+_GAPS = """
 WITH gaps AS (
-    SELECT decision_type, device_id, decided_at,
-        (epoch_us(decided_at) - epoch_us(lag(decided_at) OVER one)) / 1e6 AS gap_s
+    SELECT decision_type, device_id, lag(decided_at) OVER one AS from_at, decided_at AS to_at,
+        (epoch_us(to_at) - epoch_us(from_at)) / 1e6 AS gap_s,
+        lag(chain_id) OVER one AS chain_id, chain_id AS to_chain, lag(seq) OVER one AS seq, seq AS to_seq
     FROM decisions
-    WHERE $end IS NULL OR decided_at < $end
-    WINDOW one AS (PARTITION BY decision_type, device_id ORDER BY decided_at, decision_id)
+    WHERE ($since IS NULL OR decided_at >= $since) AND ($end IS NULL OR decided_at < $end)
+        AND ($device IS NULL OR device_id = $device)
+    WINDOW one AS (PARTITION BY decision_type, device_id ORDER BY decided_at, seq)
 ), usual AS (
     SELECT decision_type, device_id, median(gap_s) AS cadence_s
     FROM gaps
     WHERE gap_s > 0
     GROUP BY ALL
+), told AS (
+    SELECT decision_type, device_id, cadence_s, count(*) AS gaps,
+        count(*) FILTER (abs(gap_s / cadence_s - 1) <= $spread) AS regular,
+        list({
+            'from_at': from_at, 'to_at': to_at, 'gap_s': gap_s, 'seq': seq, 'to_seq': to_seq,
+            'chain_id': chain_id, 'numbered': coalesce(chain_id = to_chain AND to_seq > seq, false)
+        }) FILTER (gap_s > $longer * cadence_s AND ($start IS NULL OR to_at >= $start)) AS long_gaps
+    FROM gaps JOIN usual USING (decision_type, device_id)
+    WHERE gap_s > 0
+    GROUP BY ALL
 )
-SELECT decision_type, device_id, count(*) AS decisions_ever, max(decided_at) AS last_decided_at,
-    cadence_s, avg(gap_s) AS mean_interval_s,
-    count(*) FILTER (gap_s > 0) AS gaps,
-    count(*) FILTER (gap_s > 0 AND gap_s BETWEEN (1 - $spread) * cadence_s AND (1 + $spread) * cadence_s)
-        AS regular
-FROM gaps JOIN usual USING (decision_type, device_id)
-GROUP BY ALL
+SELECT decision_type, device_id, cadence_s, gaps, regular,
+    gaps >= $fewest AND regular >= $share * gaps AS has_cadence,
+    CASE WHEN has_cadence THEN long_gaps END AS long_gaps
+FROM told
 ORDER BY decision_type, device_id
 """
 
-_LONG = """
-WITH gaps AS (
-    SELECT decision_type, device_id, decided_at AS to_at, lag(decided_at) OVER one AS from_at,
-        chain_id AS to_chain, lag(chain_id) OVER one AS chain_id, seq AS to_seq, lag(seq) OVER one AS seq
-    FROM decisions
-    WHERE $end IS NULL OR decided_at < $end
-    WINDOW one AS (PARTITION BY decision_type, device_id ORDER BY decided_at, decision_id)
+_BEFORE_CHAINS = _GAPS.replace(
+    "FROM decisions",
+    "FROM (SELECT *, NULL::VARCHAR AS chain_id, NULL::BIGINT AS seq FROM decisions)",
 )
-SELECT g.decision_type, g.device_id, from_at, to_at,
-    (epoch_us(to_at) - epoch_us(from_at)) / 1e6 AS gap_s,
-    chain_id IS NOT NULL AND chain_id = to_chain AND to_seq > seq AS numbered,
-    chain_id, seq, to_seq
-FROM gaps AS g JOIN (
-    SELECT unnest($types) AS decision_type, unnest($devices) AS device_id, unnest($limits_s) AS limit_s
-) AS asked ON g.decision_type = asked.decision_type AND g.device_id = asked.device_id
-WHERE (epoch_us(to_at) - epoch_us(from_at)) / 1e6 > limit_s
-    AND ($start IS NULL OR to_at >= $start)
-ORDER BY g.decision_type, g.device_id, from_at
-"""
 
 _ACCOUNTED = """
 SELECT g.place,
@@ -74,46 +84,81 @@ GROUP BY g.place
 """
 
 
-def rhythms(con: duckdb.DuckDBPyConnection, until: Window, spread: float) -> pl.DataFrame:
+@dataclass(frozen=True, slots=True)
+class Regularity:
+    """When gaps make a cadence, and which of them is too long.
+
+    A gap is regular within `spread` (a share) of the median; `share` of at least `fewest` gaps have to be.
+    A gap of more than `longer` medians has room for another decision.
+    """
+
+    spread: float
+    share: float
+    fewest: int
+    longer: float
+
+
+def lasting(
+    con: duckdb.DuckDBPyConnection, until: Window, device_id: str | None = None
+) -> pl.DataFrame:
     """Each type and device that decided twice before the window's end, by all of its history.
 
-    Columns decision_type, device_id, decisions_ever, last_decided_at, cadence_s (median gap),
-    mean_interval_s, gaps, and how many of these are `regular`: within `spread` of the median.
+    Columns decision_type, device_id, decisions_ever, last_decided_at, mean_interval_s.
     """
-    return frame(con, _RHYTHMS, {"end": until.end, "spread": spread})
+    return frame(con, _LASTING, {"end": until.end, "device": device_id})
 
 
-def long_gaps(
-    con: duckdb.DuckDBPyConnection, rhythms: pl.DataFrame, window: Window, longer_than: float
+def gaps(
+    con: duckdb.DuckDBPyConnection, window: Window, rule: Regularity, device_id: str | None = None
 ) -> pl.DataFrame:
-    """The gaps that end in a window and are longer than so many medians.
+    """The gaps of each type and device, over a window and `LOOK_BACK` before.
 
-    Columns decision_type, device_id, from_at, to_at, gap_s, numbered (both ends lie in one chain), and of
-    the numbers in between how many have not arrived (`missing`) and how many were declared `lost`.
+    Columns decision_type, device_id, cadence_s (median gap), gaps, regular (so many of them are),
+    has_cadence, long_gaps (of those that have one; that end in the window): structs, for `accounted`.
     """
     asked = {
-        "types": rhythms["decision_type"].to_list(),
-        "devices": rhythms["device_id"].to_list(),
-        "limits_s": (rhythms["cadence_s"] * longer_than).to_list(),
+        **window.parameters(),
+        "since": window.start and window.start - LOOK_BACK,
+        "device": device_id,
+        "spread": rule.spread,
+        "share": rule.share,
+        "fewest": rule.fewest,
+        "longer": rule.longer,
     }
-    found = frame(con, _LONG, {**asked, **window.parameters()}).with_row_index("place")
-    numbered = found.filter("numbered")
+    chained = schema_version(con) >= _SINCE_VERSION
+    return frame(con, _GAPS if chained else _BEFORE_CHAINS, asked)
+
+
+def accounted(con: duckdb.DuckDBPyConnection, found: pl.DataFrame) -> pl.DataFrame:
+    """The long gaps of `gaps`, one row each, in order of time, with what became of the numbers in them.
+
+    Columns as of `gaps` and from_at, to_at, gap_s, numbered (both ends lie in one chain), and of the numbers
+    in between how many have not arrived (`missing`) and how many were declared `lost`.
+    """
+    long_gaps = (
+        found.explode("long_gaps")
+        .drop_nulls("long_gaps")
+        .unnest("long_gaps")
+        .sort("to_at", "decision_type", "device_id")
+        .with_row_index("place")
+    )
+    numbered = long_gaps.filter("numbered")
     if schema_version(con) < _SINCE_VERSION or numbered.is_empty():
         told = pl.DataFrame(schema={"place": pl.UInt32, "missing": pl.Int64, "lost": pl.Int64})
     else:
-        told = _accounted(con, numbered)
-    joined = found.join(told, on="place", how="left", maintain_order="left")
+        told = _numbers(con, numbered)
+    joined = long_gaps.join(told, on="place", how="left", maintain_order="left")
     return joined.with_columns(pl.col("missing", "lost").fill_null(0)).drop(
         "place", "chain_id", "seq", "to_seq"
     )
 
 
-def _accounted(con: duckdb.DuckDBPyConnection, gaps: pl.DataFrame) -> pl.DataFrame:
+def _numbers(con: duckdb.DuckDBPyConnection, numbered: pl.DataFrame) -> pl.DataFrame:
     asked = {
-        "places": gaps["place"].to_list(),
-        "devices": gaps["device_id"].to_list(),
-        "chains": gaps["chain_id"].to_list(),
-        "seqs": gaps["seq"].to_list(),
-        "to_seqs": gaps["to_seq"].to_list(),
+        "places": numbered["place"].to_list(),
+        "devices": numbered["device_id"].to_list(),
+        "chains": numbered["chain_id"].to_list(),
+        "seqs": numbered["seq"].to_list(),
+        "to_seqs": numbered["to_seq"].to_list(),
     }
     return frame(con, _ACCOUNTED, asked).cast({"place": pl.UInt32})

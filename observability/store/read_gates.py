@@ -15,6 +15,9 @@ from observability.store.read_truth import asked, proposals
 MOST_REPLAYED = 200_000
 """Proposals that a backtest replays: the newest."""
 
+MOST_MEASURED = 10_000
+"""Proposals that tell between what an input lies: the newest."""
+
 _SAID = """
 , said AS (
     SELECT decision_type, gate.name AS gate, gate.kind AS kind, actuated, "right",
@@ -75,6 +78,26 @@ ORDER BY decided_at DESC, decision_id
 LIMIT $most
 """
 
+_MEASURED = """
+, guarded AS (SELECT DISTINCT recommendation FROM proposals WHERE len(gates) > 0
+), newest AS (
+    SELECT layout_id, inputs, context FROM proposals WHERE recommendation IN (FROM guarded)
+    ORDER BY decided_at DESC, decision_id LIMIT $most
+), measured AS (
+    SELECT unnest(names) AS name, unnest(inputs) AS value
+    FROM newest JOIN (SELECT DISTINCT layout_id, names FROM layouts) USING (layout_id)
+    UNION ALL
+    SELECT entry.key, TRY_CAST(entry.value AS DOUBLE)
+    FROM (SELECT unnest(map_entries(context)) AS entry FROM newest)
+)
+SELECT name, min(value) AS low, max(value) AS high, count(*) AS values
+FROM measured
+WHERE isfinite(value)
+GROUP BY name
+HAVING low < high
+ORDER BY name
+"""
+
 _RULES = """
 SELECT decision_type, gate.name AS gate, arg_max(gate."input", decided_at) AS "input",
     arg_max(gate.operator, decided_at) AS operator, count(DISTINCT gate.operator) AS operators,
@@ -106,6 +129,16 @@ class Rule:
     adjustable: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A numeric input or context value of recent proposals, and between what it lay, in its unit."""
+
+    name: str
+    low: float
+    high: float
+    values: int
+
+
 def counts(
     con: duckdb.DuckDBPyConnection, window: Window, decision_type: str | None = None
 ) -> pl.DataFrame:
@@ -129,6 +162,15 @@ def rules(con: duckdb.DuckDBPyConnection, window: Window) -> tuple[Rule, ...]:
     """The rule gates of every decision type whose rule left the device, those that judged most first."""
     rows = frame(con, proposals(con) + _RULES, asked(None, window)).iter_rows(named=True)
     return tuple(_rule(**row) for row in rows)
+
+
+def measured(
+    con: duckdb.DuckDBPyConnection, decision_type: str, window: Window
+) -> tuple[Measured, ...]:
+    """What a rule could look at: what varied over the newest proposals of the actions that gates guard."""
+    asked_of = {**asked(decision_type, window), "most": MOST_MEASURED}
+    rows = frame(con, proposals(con) + _MEASURED, asked_of).iter_rows(named=True)
+    return tuple(Measured(**row) for row in rows)
 
 
 def replayable(

@@ -414,3 +414,100 @@ CREATE VIEW held AS
             AND d.decided_at >= h.first_at AND d.decided_at <= h.last_at
             AND h.hold_id NOT IN (SELECT hold_id FROM holds WHERE released)
     );
+
+
+CREATE VIEW alert_status AS               -- as monitor/alerts.py folds them
+    WITH found AS (
+        SELECT alert_id, max(seq) AS found_seq,
+            min(received_at) FILTER (event = 'opened') AS opened_at
+        FROM alerts
+        WHERE event IN ('opened', 'reopened')
+        GROUP BY alert_id
+        HAVING opened_at IS NOT NULL
+    ), later AS (
+        SELECT alert_id, min(seq) FILTER (event = 'resolved') AS resolved_seq,
+            max(seq) FILTER (event IN ('acknowledged', 'snoozed')) AS answered_seq,
+            bool_or(event = 'resolved' AND identity = '') AS gone
+        FROM alerts JOIN found USING (alert_id)
+        WHERE seq > found_seq
+        GROUP BY alert_id
+    )
+    SELECT alert_id,
+        CASE WHEN c.event IN ('opened', 'reopened') THEN 'open' ELSE c.event END AS state,
+        NOT coalesce(gone, false) AS stands, f.kind, f.subject, f.decision_type, f.title, f.reason, f.evidence,
+        f.since, opened_at, f.received_at AS found_at, c.received_at AS changed_at, c.actor AS changed_by,
+        c.reason AS change_reason, c.until AS snoozed_until
+    FROM found LEFT JOIN later USING (alert_id)
+        JOIN alerts AS f ON f.alert_id = found.alert_id AND f.seq = found_seq
+        JOIN alerts AS c ON c.alert_id = found.alert_id
+            AND c.seq = coalesce(resolved_seq, answered_seq, found_seq);
+
+CREATE VIEW proposals AS                  -- as store/read_truth.py judges them
+    SELECT d.device_id, d.decision_id, d.decision_type, d.decided_at, d.received_at, d.model_name,
+        d.model_version, d.recommendation, d.score, d.threshold, d.action, d.disposition,
+        CASE WHEN isfinite(d.score) AND isfinite(d.threshold) THEN d.score >= d.threshold END AS acts,
+        coalesce(final_action = d.recommendation, approved, d.disposition IN ('executed', 'modified')) AS actuated,
+        label, "value", source, observed_at, "value" >= 0.5 AS needed, needed = acts AS "right"
+    FROM decisions AS d LEFT JOIN (
+        SELECT device_id, decision_id, label, "value", source, observed_at
+        FROM outcomes
+        WHERE "value" BETWEEN 0 AND 1
+        QUALIFY row_number() OVER (PARTITION BY device_id, decision_id
+            ORDER BY validated_by IS NULL, observed_at DESC, trace_id DESC, span_id DESC) = 1
+    ) AS truth USING (device_id, decision_id) LEFT JOIN (
+        SELECT device_id, decision_id, bool_and(verdict IN ('pass', 'modify')) AS approved,
+            arg_max(action, reviewed_at) AS final_action
+        FROM (
+            FROM reviews
+            QUALIFY row_number() OVER (PARTITION BY device_id, decision_id, gate
+                ORDER BY reviewed_at DESC, trace_id DESC, span_id DESC) = 1
+        )
+        GROUP BY device_id, decision_id
+    ) AS final USING (device_id, decision_id)
+    WHERE d.recommendation IS NOT NULL;
+
+CREATE VIEW drift_counts AS               -- cubes of an hour, decoded
+    WITH listed AS (
+        SELECT bins_id, reference_id, unnest(inputs) AS listed_input,
+            unnest(range(1, len(inputs) + 1)) AS place
+        FROM bins
+    ), placed AS (
+        SELECT bins_id, reference_id, listed_input.name AS "input", listed_input.levels AS levels,
+            listed_input.edges AS edges, len(edges) + 1 AS size,
+            CAST(coalesce(sum(size + 3) OVER (PARTITION BY bins_id ORDER BY place
+                ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS BIGINT) AS before
+        FROM listed
+    ), slotted AS (
+        SELECT *, unnest(range(1, size + 4)) AS slot FROM placed
+    )
+    SELECT reference_id, decision_type, model, device_id, starts_at, "input",
+        CASE slot - size WHEN 1 THEN 'below range' WHEN 2 THEN 'above range' WHEN 3 THEN 'not finite'
+            ELSE 'bin' END AS counted,
+        CASE WHEN counted = 'bin' THEN slot END AS bin,
+        CASE WHEN counted = 'bin' AND len(levels) = 0 THEN edges[slot - 1] END AS low,
+        CASE WHEN counted = 'bin' AND len(levels) = 0 THEN edges[slot] END AS high,
+        CASE WHEN counted = 'bin' THEN levels[slot] END AS level,
+        CAST(sum(counts[before + slot]) AS BIGINT) AS n, CAST(sum(decisions) AS BIGINT) AS decisions
+    FROM cubes JOIN slotted USING (bins_id)
+    WHERE hours = 1
+    GROUP BY ALL
+    HAVING n > 0;
+
+CREATE VIEW cadence AS                    -- as store/read_cadence.py tells it, over all time
+    WITH paused AS (
+        SELECT decision_type, device_id, decided_at,
+            (epoch_us(decided_at) - epoch_us(lag(decided_at) OVER (
+                PARTITION BY decision_type, device_id ORDER BY decided_at))) / 1e6 AS gap_s
+        FROM decisions
+    ), usual AS (
+        SELECT decision_type, device_id, median(gap_s) AS cadence_s, max(decided_at) AS last_decided_at
+        FROM paused
+        WHERE gap_s > 0
+        GROUP BY ALL
+    )
+    SELECT decision_type, device_id, cadence_s, count(*) AS gaps,
+        count(*) FILTER (abs(gap_s / cadence_s - 1) <= 0.25) AS regular,
+        gaps >= 20 AND regular >= 0.8 * gaps AS has_cadence, last_decided_at
+    FROM paused JOIN usual USING (decision_type, device_id)
+    WHERE gap_s > 0
+    GROUP BY ALL;

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,7 +19,13 @@ from observability.collect.recorded import RECEIVED_AT
 from observability.collect.serving import serving
 from observability.fleet.link import link_to
 from observability.fleet.simulate import SimulatedFleet
+from observability.fleet.world.event import Event
 from observability.fleet.world.world import World
+from observability.monitor.backtest import Change, backtest
+from observability.monitor.scorecard import Tally, scorecard
+from observability.store import lake
+from observability.store.read import Window
+from traces import Decision, Outcome
 
 SMALL = ("--days", "6", "--devices", "4", "--start", "2026-01-05T00:00:00Z")
 
@@ -30,9 +37,15 @@ def simulated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store
 
 
-def test_a_store_is_filled_with_what_the_world_tells(simulated: Path) -> None:
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> list[Event]:
+    """What the world tells of the days that are simulated."""
     world = World(7, 6, 4, start=datetime(2026, 1, 5, tzinfo=UTC))
-    expected = {event.decision_id for event in world.events(world.train(simulated.parent))}
+    return list(world.events(world.train(tmp_path_factory.mktemp("models"))))
+
+
+def test_a_store_is_filled_with_what_the_world_tells(simulated: Path, told: list[Event]) -> None:
+    expected = {event.decision_id for event in told}
     with observability.connect(simulated) as con:
         stored = con.sql("SELECT decision_id FROM decisions").fetchall()
         rejects, conflicts = con.sql(
@@ -42,6 +55,92 @@ def test_a_store_is_filled_with_what_the_world_tells(simulated: Path) -> None:
     assert len(stored) == len({row[0] for row in stored})
     assert len(stored) > 4 * 2 * 96 * 5
     assert (rejects, conflicts) == (0, 0)
+
+
+def test_gates_and_changed_limits_are_judged_by_exactly_what_the_world_knows(
+    simulated: Path, told: list[Event]
+) -> None:
+    with observability.connect(simulated) as con, lake.reading(con):
+        card = scorecard(con, Window())
+        stricter, looser = (
+            backtest(con, "valve.throttle", Change("valve_range", limit), Window())
+            for limit in (62.0, 30.0)
+        )
+        stored = {
+            span
+            for (span,) in con.execute(
+                "SELECT decision_id FROM decisions"
+                " UNION ALL SELECT trace_id || '-' || span_id FROM outcomes"
+            ).fetchall()
+        }
+    known = [event for event in told if f"{event.trace_id}-{event.span_id}" in stored]
+    truth = Truth(known)
+    assert sum(truth.of_gates.values()) == sum(one.judged for one in card.gates) > 400
+    assert {key: n for one in card.gates for key, n in fates(one).items() if n} == truth.of_gates
+    for found, limit in ((stricter, 62.0), (looser, 30.0)):
+        expected = truth.flips("valve.throttle", "valve_range", limit)
+        assert Counter(flip.meaning for flip in found.flips) == expected
+        assert len(found.flips) > 0
+    assert {"save", "false block"} <= {flip.meaning for flip in stricter.flips}
+
+
+class Truth:
+    """What becomes of proposals by the world's own events, counted one by one."""
+
+    def __init__(self, known: list[Event]) -> None:
+        later = [event for event in known if isinstance(event.body, Outcome)]
+        self._needed = {
+            event.decision_id: event.body.value >= 0.5
+            for event in sorted(later, key=lambda event: event.body.observed_unix_nano)
+        }
+        self._proposals = [event for event in known if isinstance(event.body, Decision)]
+        self.of_gates = Counter(
+            (event.body.type, gate.name, self._fate(event, gate.verdict))
+            for event in self._proposals
+            for gate in event.body.gates
+        )
+
+    def flips(self, decision_type: str, gate: str, limit: float) -> Counter[str]:
+        """What a gate `input >= limit` that no person follows would turn with this limit."""
+        found: Counter[str] = Counter()
+        for event in self._proposals:
+            own = [one for one in event.body.gates if one.name == gate]
+            if event.body.type != decision_type or not own:
+                continue
+            others = all(one.verdict == "pass" for one in event.body.gates if one.name != gate)
+            acted, acts = self._acted(event), others and own[0].observed >= limit
+            if acted != acts:
+                kinds = ("harmful act", "needed act") if acts else ("save", "false block")
+                right = self._right(event)
+                found["unknown" if right is None else kinds[right]] += 1
+        return found
+
+    def _fate(self, event: Event, verdict: str) -> str:
+        right = self._right(event)
+        if verdict == "block":
+            return {True: "false block", False: "save", None: "unknown block"}[right]
+        if verdict == "defer":
+            return "deferred"
+        if not self._acted(event):
+            return "stopped elsewhere"
+        return {True: "right pass", False: "harmful pass", None: "unknown pass"}[right]
+
+    def _right(self, event: Event) -> bool | None:
+        proposed, needed = event.body.recommendation, self._needed.get(event.decision_id)
+        return None if needed is None else needed == (proposed.score >= proposed.threshold)
+
+    def _acted(self, event: Event) -> bool:
+        return event.body.disposition in ("executed", "modified")
+
+
+def fates(one: Tally) -> dict[tuple[str, str, str], int]:
+    counts = {
+        "save": one.saves, "false block": one.false_blocks, "unknown block": one.unknown_blocks,
+        "right pass": one.right_passes, "harmful pass": one.harmful_passes,
+        "unknown pass": one.unknown_passes, "stopped elsewhere": one.stopped_elsewhere,
+        "deferred": one.deferred,
+    }  # fmt: skip
+    return {(one.decision_type, one.gate, fate): n for fate, n in counts.items()}
 
 
 def test_what_came_in_time_was_received_within_a_quarter_and_an_outage_comes_late(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import duckdb
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from observability.monitor.alert_rules import ruling
@@ -15,6 +17,7 @@ from observability.monitor.alerts import REOPEN_WITHIN, WHENCE, Alert, changes, 
 from observability.monitor.delivery import GIVE_UP, webhooks
 from observability.monitor.findings import Finding
 from observability.store.read_alerts import Event, Rule
+from observability.store.schema import arrow_table, statements
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -75,6 +78,40 @@ def played(steps) -> tuple[list[Event], datetime]:
             one = alerts[value % len(alerts)]
             events.append(next_event(one, what, now, actor="ann", identity="oidc", until=until))
     return events, now
+
+
+@pytest.fixture(scope="module")
+def lake_of_events() -> Iterator[duckdb.DuckDBPyConnection]:
+    """The table of events and the view of their state, without the rest of a store."""
+    with duckdb.connect(config={"threads": 1}) as con:
+        for statement in statements():
+            if "TABLE alerts" in statement or "VIEW alert_status" in statement:
+                con.execute(statement)
+        con.execute("SET TimeZone = 'UTC'")
+        yield con
+
+
+@given(STEPS)
+@settings(max_examples=20)
+def test_a_script_reads_the_same_states_from_a_view(lake_of_events, steps) -> None:
+    events, _ = played(steps)
+    con = lake_of_events
+    con.execute("DELETE FROM alerts")
+    if events:
+        rows = arrow_table("alerts", (e.row() for e in events), [e.at for e in events])
+        con.execute("INSERT INTO alerts BY NAME FROM rows")
+        del rows
+    view = con.sql(
+        "SELECT alert_id, state, stands, subject, opened_at, found_at, changed_at, changed_by"
+        " FROM alert_status ORDER BY alert_id"
+    ).fetchall()
+    assert view == [
+        (
+            one.alert_id, one.state, one.stands, one.found.subject, one.opened_at, one.found.at,
+            one.changed.at, one.changed.actor,
+        )
+        for one in fold(events)
+    ]  # fmt: skip
 
 
 @given(STEPS, st.randoms())

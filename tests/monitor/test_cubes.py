@@ -45,6 +45,7 @@ from traces import ModelVersion
 from traces.device import RecordedClock
 
 HOUR = timedelta(hours=1)
+ODD_ROWS = ((20.0, "auto"), (20.0, "eco"), (1e6, "auto"), (math.nan, "boost"))
 ODD = (0.0, -0.0, 20.0, math.nan, math.inf, -math.inf, 1e6, -1e6, 1e200)
 
 inputs = st.fixed_dictionaries(
@@ -105,6 +106,30 @@ def test_kept_counts_and_the_rest_are_what_counting_all_gives(
         with lake.reading(filled.con) as con:
             kept, whole = counted(con, of, window, width), directly(con, of, window, width)
         assert same(kept, whole)
+
+
+def test_a_script_reads_the_kept_counts_by_hour_from_a_view(filled: Counting) -> None:
+    odd = [made(filled.model, HOUR, heat=heat, mode=mode) for heat, mode in ODD_ROWS]
+    send(filled.writer, odd, "pump-9")
+    build(filled.writer)
+    view = filled.con.sql(
+        """SELECT "input", counted, level, sum(n)::INTEGER FROM drift_counts
+        WHERE device_id = 'pump-9' GROUP BY ALL ORDER BY ALL"""
+    ).fetchall()
+    assert view == [
+        ("heat", "above range", None, 1),
+        ("heat", "bin", None, 3),
+        ("heat", "not finite", None, 1),
+        ("mode", "bin", "auto", 2),
+        ("mode", "bin", "eco", 1),
+        ("mode", "bin", None, 1),
+    ]
+    placed = filled.con.sql(
+        """SELECT bool_and((low IS NULL OR 20 > low) AND (high IS NULL OR 20 <= high))
+        FROM drift_counts WHERE device_id = 'pump-9' AND counted = 'bin' AND "input" = 'heat'
+            AND n = 2"""
+    ).fetchall()
+    assert placed == [(True,)]
 
 
 def test_each_decision_is_counted_once_however_often_it_is_counted(filled: Counting) -> None:

@@ -52,6 +52,22 @@ def test_the_funnel_counts_those_that_went_on(con) -> None:
     assert (funnel.actuated, funnel.labelled) == (37, 31)
 
 
+def test_a_script_reads_the_same_truth_from_a_view(con) -> None:
+    counts = con.sql(
+        """
+        SELECT count(*), count(*) FILTER (actuated), count(*) FILTER (actuated AND needed IS NOT NULL),
+            count(*) FILTER (actuated AND "right"), count(*) FILTER (actuated AND NOT "right")
+        FROM proposals
+        WHERE decision_type = 'pump.stop'
+            AND decision_id IN (SELECT decision_id FROM gates WHERE name = 'dwell')
+        """
+    ).fetchall()
+    (funnel,) = scorecard(con, Window(), "pump.stop").funnels
+    dwell = of(scorecard(con, Window(), "pump.stop").gates, "dwell")
+    right = dwell.right_passes, dwell.harmful_passes
+    assert counts == [(funnel.recommended, funnel.actuated, funnel.labelled, *right)]
+
+
 def test_a_notebook_gets_the_same_scorecard(con, labelled: Path) -> None:
     assert api.scorecard(labelled).gates == scorecard(con, Window()).gates
 

@@ -247,3 +247,25 @@ def _recorder(name: str, url: str, clock: RecordedClock) -> Recorder:
 
 def _ns(minute: int) -> int:
     return int((START + timedelta(minutes=minute)).timestamp()) * 1_000_000_000
+
+
+def test_the_device_page_says_what_drift_says_of_it_and_leads_there(open_page, troubled) -> None:
+    app = open_page("device", troubled, id="pump-2", range="all")
+    assert not app.exception
+    assert "; temperature on pump-2 shifted, mean 60.1 → 69.9, since 2026-01-25 (PSI " in title(app)
+    app.button(key="device_trouble_0").click().run()
+    assert not app.exception
+    assert app.selectbox(key="drift_device").value == "pump-2"
+    assert app.selectbox(key="drift_input").value == "temperature"
+    assert "temperature: baseline and now" in words(app)
+
+
+def test_on_the_device_page_a_stuck_sensor_is_said_once_and_the_process_is_no_fault(
+    open_page, troubled
+) -> None:
+    stuck = title(open_page("device", troubled, id="pump-3", range="all"))
+    assert stuck.endswith("; pressure stood still at 5.3")
+    loaded = open_page("device", troubled, id="pump-5", range="all")
+    assert title(loaded).startswith("Look at pump-5: silent for ")
+    assert ";" not in title(loaded)
+    assert "moved together on pump-5: the process rather than a sensor" in words(loaded)

@@ -47,9 +47,22 @@ def test_a_slid_limit_says_what_would_have_become_of_which_proposals(open_page, 
 
 
 def test_a_gate_can_be_left_out(open_page, judged) -> None:
-    app = open_page("gates", judged, gates_drop="true", gates_type="unknown", gates_gate="flow")
+    app = open_page(
+        "gates", judged, gates_how="without a gate", gates_type="unknown", gates_gate="flow"
+    )
     assert title(app) == "No gate blocked any of 5 proposals of unknown"
     assert "0 of 5 proposals would have gone another way without gate flow" in words(app)
+
+
+def test_a_rule_can_be_added_and_flips_what_its_input_says(open_page, judged) -> None:
+    app = open_page("gates", judged, gates_how="one rule more")
+    assert not app.exception
+    assert "0 of 50 proposals would have gone another way" in words(app)
+    assert app.selectbox(key="gates_input").options == ["minutes_running"]
+    app.slider[0].set_value(30.0).run()
+    said = words(app)
+    assert "with a gate added (minutes_running <= 30)" in said
+    assert "36 would be stopped (6 saves, 30 false blocks)" in said
 
 
 def test_performance_first_says_how_many_acts_were_needed_and_how_many_can_be(

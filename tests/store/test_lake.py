@@ -14,6 +14,7 @@ import pytest
 
 import observability
 from observability.models import registry
+from observability.monitor.cadence import cadence
 from observability.store import lake, maintain
 from observability.store.lake import schema_version
 from observability.store.read import Window
@@ -239,6 +240,7 @@ def test_a_store_of_version_1_is_read_without_reviews_and_then_takes_them(tmp_pa
         assert found is not None
         assert found.reviews == ()
         assert count_spans(con, Selection())["decisions"] == 1
+        assert cadence(con, Window(), lake.now(con)).missed == ()
     sent = decision_span()
     with Writer(store) as writer:
         writer.write(batch(sent, review_span(sent)))
