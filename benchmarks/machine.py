@@ -28,6 +28,11 @@ def report(figures: dict[str, object], about: str, *packages: str) -> None:
     print(json.dumps(figures))
 
 
+def peer(name: str) -> Path:
+    """The interpreter of a peer's environment, whether or not peers.sh has made it."""
+    return ROOT / ".peers" / name / "bin" / "python"
+
+
 def say(text: str) -> None:
     """Progress, on stderr."""
     print(text, file=sys.stderr, flush=True)

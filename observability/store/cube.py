@@ -60,7 +60,8 @@ def summed(cubes: Sequence[Cube]) -> Cube:
     is_sum = len(first) == len(place)
     arrays = {}
     for name in _ARRAYS:
-        whole = np.concatenate([getattr(cube, name) for cube in cubes])[place]
+        parts = [getattr(cube, name) for cube in cubes]
+        whole = (parts[0] if len(parts) == 1 else np.concatenate(parts))[place]
         with np.errstate(over="ignore", invalid="ignore"):
             add = _ADD.get(name, np.add)
             arrays[name] = whole if is_sum else add.reduceat(whole, first, axis=0)
@@ -96,7 +97,7 @@ def as_lists(cube: Cube, sizes: Sequence[int]) -> dict[str, pa.Array]:
 
 def from_lists(rows: pa.Table, sizes: Sequence[int]) -> Cube:
     """The inverse: a cube of rows that have those columns beside those of its cells."""
-    flat = _matrix(rows, "counts", sum(sizes) + 3 * len(sizes)).astype(np.int64)
+    flat = _matrix(rows, "counts", sum(sizes) + 3 * len(sizes))
     counts = np.zeros((rows.num_rows, len(sizes), max(sizes, default=0)), np.int64)
     apart = np.zeros((rows.num_rows, len(sizes), 3), np.int64)
     start = 0
