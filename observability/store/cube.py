@@ -14,6 +14,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+APART = timedelta(days=400)
+"""Nobody decides after so long a silence again: what lies further from all else had a wrong clock."""
 BELOW, ABOVE, NOT_FINITE = range(3)
 """Places of the last axis of `Cube.apart`."""
 _ADD = {"lows": np.fmin, "highs": np.fmax}
@@ -70,6 +72,17 @@ def summed(cubes: Sequence[Cube]) -> Cube:
     decisions = np.add.reduceat(ordered["decisions"].to_numpy(), first)
     kept = ordered.select(key)[first].with_columns(decisions=pl.Series(decisions))
     return Cube(kept, **arrays)
+
+
+def of_one_time(cube: Cube) -> Cube:
+    """The cells of the time, without a gap of more than a year, in which most was decided."""
+    at = cube.cells["at"].sort()
+    begins = at.filter((at.diff() > APART).fill_null(True))
+    if len(begins) < 2:
+        return cube
+    time = begins.search_sorted(cube.cells["at"], side="right").to_numpy()
+    most = np.bincount(time, cube.cells["decisions"].to_numpy()).argmax()
+    return cube.only(np.flatnonzero(time == most))
 
 
 def in_buckets(cube: Cube, width: timedelta) -> Cube:

@@ -29,7 +29,9 @@ _NO_END = 1 << 62
 _SINCE_VERSION = 4
 
 _BINS = "SELECT inputs FROM bins WHERE bins_id = ?"
-_WATERMARKS = "SELECT bins_id, decision_type, arrival FROM cube_watermarks"  # to filter takes longer
+_WATERMARKS = (
+    "SELECT bins_id, decision_type, arrival FROM cube_watermarks"  # to filter takes longer
+)
 _CUBES = """
 SELECT time_bucket(to_seconds($width_s), starts_at) AS at, device_id, model, decisions,
     counts, sums, squares, lows, highs
