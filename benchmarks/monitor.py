@@ -117,6 +117,7 @@ def peer(name: str, values: np.ndarray, windows: int) -> np.ndarray:
         subprocess.run(
             [str(machine.peer(name)), str(script), "judge", name, folder, str(BASELINE_DAYS), str(windows)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True,
+            env=machine.peer_environment(),
         )  # fmt: skip
         return np.load(Path(folder) / "flagged.npy")
 

@@ -8,7 +8,8 @@ n_features, n_windows)`: what the peer flags, with the baseline days as referenc
     python monitor_peers.py time PEER FOLDER DAYS
 
 FOLDER/reference.npy and current.npy, `(n_rows, n_features)`, are of so many days each. Prints seconds of the
-processor, all threads together, and of the clock, that the peer takes for the second beside the first.
+processor, all threads together, and of the clock, that the peer takes for the second beside the first: by
+its defaults, and for the statistics that Whence gives (of which NannyML has no PSI).
 """
 
 from __future__ import annotations
@@ -24,14 +25,10 @@ import numpy as np
 
 def evidently(reference: np.ndarray, current: np.ndarray, days: int) -> np.ndarray:
     """The preset's report of each day: what it flags, `(n_features, n_days)`."""
-    from evidently import Report
-    from evidently.presets import DataDriftPreset
-
     usual = _frame(reference)
     flagged = np.zeros((current.shape[1], days), dtype=bool)
     for place, day in enumerate(np.split(current, days)):
-        metrics = Report([DataDriftPreset()]).run(_frame(day), usual).dict()["metrics"]
-        for metric in metrics:
+        for metric in _report(_frame(day), usual, ()):
             asked = metric["config"]
             if "ValueDrift" not in asked["type"]:
                 continue
@@ -41,8 +38,25 @@ def evidently(reference: np.ndarray, current: np.ndarray, days: int) -> np.ndarr
     return flagged
 
 
+def _report(now, usual, methods: tuple[str, ...]) -> list[dict]:
+    """The metrics of a report: the preset's, or these methods of every column."""
+    from evidently import Report
+    from evidently.metrics import ValueDrift
+    from evidently.presets import DataDriftPreset
+
+    asked = [ValueDrift(column=name, method=one) for name in now for one in methods]
+    return Report(asked or [DataDriftPreset()]).run(now, usual).dict()["metrics"]
+
+
 def nannyml(reference: np.ndarray, current: np.ndarray, days: int) -> np.ndarray:
     """The univariate calculator in chunks of a day: what it flags, `(n_features, n_days)`."""
+    calculated, names = _calculated(reference, current, days, {})
+    table = calculated.filter(period="analysis").to_df()
+    return np.stack([table[(name, "jensen_shannon", "alert")].to_numpy(bool) for name in names])
+
+
+def _calculated(reference: np.ndarray, current: np.ndarray, days: int, methods: dict):
+    """The calculator's result by day, and the columns."""
     import pandas as pd
     from nannyml import UnivariateDriftCalculator
 
@@ -51,10 +65,11 @@ def nannyml(reference: np.ndarray, current: np.ndarray, days: int) -> np.ndarray
     at = pd.Timestamp("2024-01-01") + pd.to_timedelta(seconds, unit="s")
     rows = _frame(np.concatenate([reference, current])).assign(at=at)
     names = [name for name in rows if name != "at"]
-    calculator = UnivariateDriftCalculator(names, timestamp_column_name="at", chunk_period="D")
+    calculator = UnivariateDriftCalculator(
+        names, timestamp_column_name="at", chunk_period="D", **methods
+    )
     calculator.fit(rows[: len(reference)])
-    table = calculator.calculate(rows[len(reference) :]).filter(period="analysis").to_df()
-    return np.stack([table[(name, "jensen_shannon", "alert")].to_numpy(bool) for name in names])
+    return calculator.calculate(rows[len(reference) :]), names
 
 
 def _frame(rows: np.ndarray):
@@ -63,7 +78,20 @@ def _frame(rows: np.ndarray):
     return pd.DataFrame(rows).add_prefix("s")
 
 
+def evidently_once(reference: np.ndarray, current: np.ndarray, _: int, default: bool) -> None:
+    """One report of all days."""
+    methods = () if default else ("psi", "jensenshannon", "ks", "wasserstein")
+    _report(_frame(current), _frame(reference), methods)
+
+
+def nannyml_once(reference: np.ndarray, current: np.ndarray, days: int, default: bool) -> None:
+    """Fit and calculate."""
+    methods = ["jensen_shannon", "kolmogorov_smirnov", "wasserstein"]
+    _calculated(reference, current, days, {} if default else {"continuous_methods": methods})
+
+
 PEERS = {"evidently": evidently, "nannyml": nannyml}
+TIMED = {"evidently": evidently_once, "nannyml": nannyml_once}
 
 
 def judge(name: str, folder: Path, baseline_days: int, windows: int) -> None:
@@ -77,13 +105,15 @@ def judge(name: str, folder: Path, baseline_days: int, windows: int) -> None:
 
 
 def measure(name: str, folder: Path, days: int) -> None:
-    """Once with a little, so that all is imported, then with all: NannyML by day, Evidently in one report."""
-    reference, current = (np.load(folder / f"{half}.npy") for half in ("reference", "current"))
-    chunks = days if name == "nannyml" else 1
-    PEERS[name](reference[: 40 * days], current[: 40 * days], chunks)
-    cpu, wall = time.process_time(), time.perf_counter()
-    PEERS[name](reference, current, chunks)
-    print(json.dumps([time.process_time() - cpu, time.perf_counter() - wall]))
+    """Both works once with a little, so that all is imported, then with all: {work: (CPU s, wall s)}."""
+    halves = [np.load(folder / f"{half}.npy") for half in ("reference", "current")]
+    found = {}
+    for work in ("default", "statistics"):
+        TIMED[name](*(half[: 40 * days] for half in halves), days, work == "default")
+        cpu, wall = time.process_time(), time.perf_counter()
+        TIMED[name](*halves, days, work == "default")
+        found[work] = time.process_time() - cpu, time.perf_counter() - wall
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

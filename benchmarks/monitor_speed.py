@@ -59,10 +59,11 @@ def speed(
     figures = _named("cubes", cubes) | _named("statistics", statistics)
     for name, python in peers.items():
         machine.say(f"{name}: {peer_decisions:,} decisions at once")
-        took = _of_peer(name, python, folder)
-        ratios = took * decisions / peer_decisions / (cubes + statistics)
-        figures |= _named(name, took)
-        figures |= {f"ratio_{name}": ratios[0], f"ratio_{name}_wall": ratios[1]}
+        for work, took in _of_peer(name, python, folder).items():
+            each = name if work == "default" else f"{name}_same_statistics"
+            ratios = took * decisions / peer_decisions / (cubes + statistics)
+            figures |= _named(each, took)
+            figures |= {f"ratio_{each}": ratios[0], f"ratio_{each}_wall": ratios[1]}
     return {name: round(float(value), 2) for name, value in figures.items()}
 
 
@@ -94,13 +95,15 @@ def _judge(found: Drift) -> None:
     watch(found)
 
 
-def _of_peer(name: str, python: Path, folder: Path) -> np.ndarray:
+def _of_peer(name: str, python: Path, folder: Path) -> dict[str, np.ndarray]:
+    """CPU and wall seconds of each work."""
     script = Path(__file__).with_name("monitor_peers.py")
     ran = subprocess.run(
         [str(python), str(script), "time", name, str(folder), str(DAYS // 2)],
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True, env=machine.peer_environment(),
     )  # fmt: skip
-    return np.array(json.loads(ran.stdout.splitlines()[-1]))
+    found = json.loads(ran.stdout.splitlines()[-1])
+    return {work: np.array(took) for work, took in found.items()}
 
 
 def _now() -> tuple[float, float]:
@@ -121,7 +124,7 @@ def main() -> None:
     peers = {name: python for name, python in pythons.items() if python.exists()}
     with tempfile.TemporaryDirectory() as folder:
         figures = speed(Path(folder), given.decisions, peers, given.peer_rows or given.decisions)
-    machine.report(figures, __doc__ or "", "duckdb", "numpy")
+    machine.report(dict(figures), __doc__ or "", "duckdb", "numpy")
 
 
 if __name__ == "__main__":
