@@ -150,10 +150,21 @@ def named(prefix: str, world: World, found: dict[str, float]) -> dict[str, objec
     return {f"{prefix}{key}_{world.name}": round(value, 5) for key, value in found.items()}
 
 
+def table(figures: dict[str, object], peers: list[str]) -> None:
+    """Print the rates of all rules beside each other."""
+    names = ("false_alarms_per_stream_day", "ever", "power_1sd")
+    print(f"\n  {'':18}{'false alarms a stream-day':>26}{'ever':>10}{'power':>10}")
+    for world in WORLDS:
+        for rule in ("", *peers):
+            found = (figures[f"{rule}{'_' * bool(rule)}{name}_{world.name}"] for name in names)
+            cells = ("-" if rate is None else f"{rate:.3f}" for rate in found)
+            print("  {:6}{:12}{:>26}{:>10}{:>10}".format(world.name, rule or "whence", *cells))
+
+
 def timed(peers: list[str], quick: bool, peer_decisions: int) -> dict[str, object]:
     """How long we take, and peers; null at a size at which starting up is most of it."""
     if quick:
-        return dict.fromkeys(("ratio_evidently", "ratio_nannyml", "heatmap_ms_10m"))
+        return {**dict.fromkeys(("ratio_evidently", "ratio_nannyml", "heatmap_ms_10m"))}
     with tempfile.TemporaryDirectory() as folder:
         pythons = {name: machine.peer(name) for name in peers}
         found = speed(Path(folder), SPEED_DECISIONS, pythons, peer_decisions)
@@ -191,6 +202,7 @@ def main() -> None:
         "windows": WINDOWS, "seeds": size.seeds, "peers_devices_windows": size.peers,
         "speed_decisions": SPEED_DECISIONS, "speed_peer_decisions": given.peer_rows,
     }  # fmt: skip
+    table(figures, peers)
     rules = "; ".join(f"{name}: {PEERS[name]}" for name in peers)
     machine.report(
         figures, f"AR(1) fleets, 1 in {FEATURES} streams shifts by 1 sd. {rules}", "numpy", "scipy"

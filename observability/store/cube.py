@@ -57,7 +57,8 @@ def summed(cubes: Sequence[Cube]) -> Cube:
     key = [name for name in cells.columns if name != "decisions"]
     ordered = cells.with_row_index("place").sort(key)
     place = ordered["place"].to_numpy()
-    new = ordered.select((pl.struct(key) != pl.struct(key).shift()).fill_null(True)).to_series()
+    differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in key)
+    new = ordered.select(differs | (pl.int_range(pl.len()) == 0)).to_series()
     first = np.flatnonzero(new.to_numpy())
     is_sum = len(first) == len(place)
     arrays = {}
