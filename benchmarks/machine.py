@@ -28,6 +28,16 @@ def report(figures: dict[str, object], about: str, *packages: str) -> None:
     print(json.dumps(figures))
 
 
+def peer(name: str) -> Path:
+    """The interpreter of a peer's environment, whether or not peers.sh has made it."""
+    return ROOT / ".peers" / name / "bin" / "python"
+
+
+def peer_environment() -> dict[str, str]:
+    """For peers that would report their use while they are timed."""
+    return {**os.environ, "DO_NOT_TRACK": "1", "NML_DISABLE_USAGE_LOGGING": "1"}
+
+
 def say(text: str) -> None:
     """Progress, on stderr."""
     print(text, file=sys.stderr, flush=True)

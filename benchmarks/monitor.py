@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import cubes
 import machine
 import numpy as np
 from monitor_beijing import beijing
+from monitor_speed import speed
 from scipy.signal import lfilter
 
 from observability.monitor.calibration import calibrate
@@ -27,7 +29,7 @@ PEERS = {
     "nannyml": "UnivariateDriftCalculator by day, Jensen-Shannon over baseline mean + 3 sd",
 }
 BASELINE_DAYS, WINDOWS, FEATURES, BINS = 28, 30, 20, 10
-MEASURED_ELSEWHERE = ("ratio_evidently", "ratio_nannyml", "heatmap_ms_10m")
+SPEED_DECISIONS, HEATMAP_DECISIONS = 1_000_000, 10_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,15 +115,11 @@ def peer(name: str, values: np.ndarray, windows: int) -> np.ndarray:
         np.save(Path(folder) / "values.npy", values)
         script = Path(__file__).with_name("monitor_peers.py")
         subprocess.run(
-            [str(python_of(name)), str(script), name, folder, str(BASELINE_DAYS), str(windows)],
+            [str(machine.peer(name)), str(script), "judge", name, folder, str(BASELINE_DAYS), str(windows)],
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True,
+            env=machine.peer_environment(),
         )  # fmt: skip
         return np.load(Path(folder) / "flagged.npy")
-
-
-def python_of(name: str) -> Path:
-    """The interpreter of a peer's environment."""
-    return machine.ROOT / ".peers" / name / "bin" / "python"
 
 
 def compared(world: World, size: Size, peers: list[str]) -> dict[str, object]:
@@ -152,6 +150,33 @@ def named(prefix: str, world: World, found: dict[str, float]) -> dict[str, objec
     return {f"{prefix}{key}_{world.name}": round(value, 5) for key, value in found.items()}
 
 
+def table(figures: dict[str, object], peers: list[str]) -> None:
+    """Print the rates of all rules beside each other."""
+    names = ("false_alarms_per_stream_day", "ever", "power_1sd")
+    print(f"\n  {'':18}{'false alarms a stream-day':>26}{'ever':>10}{'power':>10}")
+    for world in WORLDS:
+        for rule in ("", *peers):
+            found = (figures[f"{rule}{'_' * bool(rule)}{name}_{world.name}"] for name in names)
+            cells = ("-" if rate is None else f"{rate:.3f}" for rate in found)
+            print("  {:6}{:12}{:>26}{:>10}{:>10}".format(world.name, rule or "whence", *cells))
+
+
+def timed(peers: list[str], quick: bool, peer_decisions: int) -> dict[str, object]:
+    """How long we take, and peers; null at a size at which starting up is most of it."""
+    if quick:
+        return {**dict.fromkeys(("ratio_evidently", "ratio_nannyml", "heatmap_ms_10m"))}
+    with tempfile.TemporaryDirectory() as folder:
+        pythons = {name: machine.peer(name) for name in peers}
+        found = speed(Path(folder), SPEED_DECISIONS, pythons, peer_decisions)
+    with tempfile.TemporaryDirectory() as folder:
+        heatmap = cubes.measured(Path(folder), HEATMAP_DECISIONS, rounds=11)
+    return {
+        **found,
+        "heatmap_ms_10m": heatmap["heatmap_ms"],
+        "heatmap_cpu_ms_10m": heatmap["heatmap_cpu_ms"],
+    }
+
+
 def main() -> None:
     """Run all parts and print a table and one line of JSON."""
     parser = argparse.ArgumentParser()
@@ -159,20 +184,25 @@ def main() -> None:
         "--quick", action="store_true", help="fewer devices, one seed, few peers' days"
     )
     parser.add_argument("--data", type=Path, help="a folder with beijing/PRSA_Data_*.csv")
+    parser.add_argument(
+        "--peer-rows", type=int, default=SPEED_DECISIONS, help="decisions that peers are timed on"
+    )
     given = parser.parse_args()
     size = QUICK if given.quick else FULL
-    peers = [name for name in PEERS if python_of(name).exists()]
+    peers = [name for name in PEERS if machine.peer(name).exists()]
     figures: dict[str, object] = {}
     for world in WORLDS:
         figures |= compared(world, size, peers)
     figures |= beijing(given.data)
-    figures |= dict.fromkeys(MEASURED_ELSEWHERE)
+    figures |= timed(peers, given.quick, given.peer_rows)
     skipped = [name for name in PEERS if name not in peers]
     figures["skipped"] = skipped if given.data else [*skipped, "beijing"]
     figures["sizes"] = {
         "devices": size.devices, "features": FEATURES, "baseline_days": BASELINE_DAYS,
         "windows": WINDOWS, "seeds": size.seeds, "peers_devices_windows": size.peers,
+        "speed_decisions": SPEED_DECISIONS, "speed_peer_decisions": given.peer_rows,
     }  # fmt: skip
+    table(figures, peers)
     rules = "; ".join(f"{name}: {PEERS[name]}" for name in peers)
     machine.report(
         figures, f"AR(1) fleets, 1 in {FEATURES} streams shifts by 1 sd. {rules}", "numpy", "scipy"

@@ -90,7 +90,8 @@ def inputs(shown: Drift, name: str, device: str | None, watched: Watched | None)
         alt=f"PSI of each input of {shown.decision_type} by {_bucket(shown)}, {whose}",
         key="drift_inputs",
     )
-    st.caption(f"{_baseline(shown, device)} Grey: fewer than {FEWEST} values.  \n{NEVER_ALARMED}")
+    grey = f"Grey: fewer than {FEWEST} values.{_astray(shown)}"
+    st.caption(f"{_baseline(shown, device)} {grey}  \n{NEVER_ALARMED}")
 
 
 def values(shown: Drift, name: str, device: str | None, now: tuple[int, int]) -> None:
@@ -108,17 +109,17 @@ def values(shown: Drift, name: str, device: str | None, now: tuple[int, int]) ->
         alt=f"Share of values of {name} by bin, in the baseline and now",
         key="drift_values",
     )
-    if bins.constant:
-        said = (
-            "never recorded" if math.isnan(bins.low) else f"constant at {number(bins.low, of.unit)}"
-        )
-        st.caption(f"{plain(name)} is {said} in the baseline, so it has no PSI.")
-        return
     mean = (
         ""
         if math.isnan(found.mean)
         else f" Mean {number(found.usual_mean, of.unit)} → {number(found.mean, of.unit)}."
     )
+    if bins.constant:
+        said = (
+            "never recorded" if math.isnan(bins.low) else f"constant at {number(bins.low, of.unit)}"
+        )
+        st.caption(f"{plain(name)} is {said} in the baseline, so it has no PSI.{mean}")
+        return
     effect = f"fewer than {FEWEST} values" if math.isnan(found.psi) else f"PSI {number(found.psi)}"
     st.caption(f"{effect}.{mean} Missing now: {number(round(100 * found.missing, 2), '%')}.")
 
@@ -220,6 +221,12 @@ def _baseline(shown: Drift, device: str | None) -> str:
         f"Baseline: {source}, {many(rows, 'decision')}, {days(usual.first_at, usual.last_at)}{of}; "
         f"{BINS} bins of equal count, frozen with it."
     )
+
+
+def _astray(shown: Drift) -> str:
+    if not shown.astray:
+        return ""
+    return f" Left out: {many(shown.astray, 'decision')} more than a year from all others, by a wrong clock."
 
 
 def _own(shown: Drift, device: str | None) -> int:

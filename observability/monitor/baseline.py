@@ -6,10 +6,12 @@ bins are cut here and nowhere else; those of a reference are cut once and kept.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import duckdb
+import polars as pl
 
 from observability.models.registry import RegisteredModel, registered
 from observability.store import read_drift
@@ -24,6 +26,8 @@ from traces.errors import ModelError
 FIRST_DAYS = timedelta(days=28)
 """How much of the store serves where no reference is registered; half of it where it is shorter."""
 DAY = timedelta(days=1)
+MOST_LEVELS = 100
+"""Levels of a categorical that have a bin of their own; others share one."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,9 +128,21 @@ def _bins_and_rows(
             f"no reference of {model.version.name} {model.version.version}", "a registered one"
         )
     inputs = tuple(Input(f.name, f.unit, f.levels) for f in model.features)
+    inputs = tuple(replace(of, levels=_common_levels(path, of)) for of in inputs)
     rows = read_drift.of_reference(
         path, inputs, devices=reference.device_count > 0, times=reference.first_at is not None
     )
     name = bins_id(reference.reference_id, inputs)
     bins = frozen(con, name) or read_drift.equal_count_bins(con, rows)
     return FrozenBins(name, reference.reference_id, inputs, bins), rows
+
+
+def _common_levels(path: Path, of: Input) -> tuple[str, ...]:
+    """The levels that are counted, in the input's order: of too many, the most common of the reference."""
+    if len(of.levels) <= MOST_LEVELS:
+        return of.levels
+    recorded = pl.scan_parquet(path).select(level=pl.col(of.name).cast(pl.String))
+    known = recorded.filter(pl.col("level").is_in(of.levels)).group_by("level").len()
+    common = known.sort("len", "level", descending=[True, False]).head(MOST_LEVELS).collect()
+    kept = set(common["level"]) or set(of.levels[:MOST_LEVELS])
+    return tuple(level for level in of.levels if level in kept)

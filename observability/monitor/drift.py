@@ -15,7 +15,7 @@ import polars as pl
 
 from observability.monitor.baseline import Baseline
 from observability.monitor.psi import FEWEST, psi
-from observability.store.cube import Cube
+from observability.store.cube import Cube, of_one_time
 from observability.store.read import Window
 from observability.store.read_cubes import Counted, counted
 
@@ -24,10 +24,10 @@ MOST_DEVICES = 2_000
 """Devices that are looked at one by one: those that decided most. The fleet is that of all."""
 MOST_CELLS = 60_000
 """Of devices times buckets; a larger fleet gets wider buckets."""
-MOST_ROWS = 40
-"""Devices that a heatmap has rows for."""
+MOST_ROWS = 40  # devices that a heatmap has rows for
 OWN_BASELINE = 10 * FEWEST
 """Values from which a device's own part of the baseline serves it; else the fleet's does."""
+_LARGEST = 1e300  # a sum beyond it, and what it is part of, is not known: NaN
 _WIDTHS = tuple(timedelta(days=days) for days in (1, 7, 28, 91, 364))
 
 
@@ -39,7 +39,8 @@ class Drift:
     the window, `(1 + n_devices, n_buckets, n_inputs, n_bins)`; the fleet comes first, and each device
     of `devices` has the baseline that it is compared with. `decided` counts decisions, `(1 +
     n_devices, n_buckets)`; `usual_sums` and `sums` are of the recorded values, as the counts are.
-    `own` tells which devices are compared with their own baseline.
+    `own` tells which devices are compared with their own baseline. `astray` are decisions whose time
+    lies more than a year from all others: their clocks were wrong, and they are in nothing else here.
     """
 
     decision_type: str
@@ -54,6 +55,7 @@ class Drift:
     sums: np.ndarray
     decided: np.ndarray
     cube: Cube
+    astray: int = 0
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -138,6 +140,7 @@ def compared(baseline: Baseline, decision_type: str, cube: Cube, model: str | No
     """A cube beside its baseline. The order of the cube's cells does not matter."""
     if model is not None:
         cube = cube.only(np.flatnonzero(cube.cells["model"] == model))
+    every, cube = cube, of_one_time(cube)
     devices = _devices(cube)
     spread = spread_out(cube, devices, baseline.width)
     usual, usual_sums, own = _usual(baseline, devices)
@@ -154,6 +157,7 @@ def compared(baseline: Baseline, decision_type: str, cube: Cube, model: str | No
         sums=spread.sums,
         decided=spread.decided,
         cube=cube,
+        astray=int(every.cells["decisions"].sum()) - int(cube.cells["decisions"].sum()),
     )
 
 
@@ -189,7 +193,7 @@ def spread_out(cube: Cube, devices: tuple[str, ...], width: timedelta) -> Spread
         return out
 
     decided = cube.cells["decisions"].to_numpy().astype(np.int64)
-    return Spread(starts, spread(cube.counts), spread(cube.sums), spread(decided))
+    return Spread(starts, spread(cube.counts), spread(_known(cube.sums)), spread(decided))
 
 
 def by_input(drift: Drift, device: str | None = None) -> Cells:
@@ -265,7 +269,8 @@ def _usual(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The baseline of the fleet and of each device, their sums, and whose own it is."""
     cube = baseline.cube
-    fleet, fleet_sums = cube.counts.sum(axis=0), cube.sums.sum(axis=0)
+    known = _known(cube.sums)
+    fleet, fleet_sums = cube.counts.sum(axis=0), known.sum(axis=0)
     places = {device: n for n, device in enumerate(devices)}
     at = np.array([places.get(device, -1) for device in cube.cells["device_id"]], dtype=int)
     decisions = cube.cells["decisions"].to_numpy()[at >= 0]
@@ -273,9 +278,13 @@ def _usual(
     counts = np.zeros((len(devices), *fleet.shape), fleet.dtype)
     sums = np.zeros((len(devices), *fleet_sums.shape))
     np.add.at(counts, at[at >= 0], cube.counts[at >= 0])
-    np.add.at(sums, at[at >= 0], cube.sums[at >= 0])
+    np.add.at(sums, at[at >= 0], known[at >= 0])
     counts[~own], sums[~own] = fleet, fleet_sums
     return np.concatenate([fleet[None], counts]), np.concatenate([fleet_sums[None], sums]), own
+
+
+def _known(sums: np.ndarray) -> np.ndarray:
+    return np.where(np.abs(sums) < _LARGEST, sums, np.nan)
 
 
 def _steps(at: pl.Series, width: timedelta) -> tuple[datetime, ...]:

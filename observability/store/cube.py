@@ -14,6 +14,8 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
+APART = timedelta(days=400)
+"""Nobody decides after so long a silence again: what lies further from all else had a wrong clock."""
 BELOW, ABOVE, NOT_FINITE = range(3)
 """Places of the last axis of `Cube.apart`."""
 _ADD = {"lows": np.fmin, "highs": np.fmax}
@@ -55,12 +57,14 @@ def summed(cubes: Sequence[Cube]) -> Cube:
     key = [name for name in cells.columns if name != "decisions"]
     ordered = cells.with_row_index("place").sort(key)
     place = ordered["place"].to_numpy()
-    new = ordered.select((pl.struct(key) != pl.struct(key).shift()).fill_null(True)).to_series()
+    differs = pl.any_horizontal(pl.col(name).ne_missing(pl.col(name).shift()) for name in key)
+    new = ordered.select(differs | (pl.int_range(pl.len()) == 0)).to_series()
     first = np.flatnonzero(new.to_numpy())
     is_sum = len(first) == len(place)
     arrays = {}
     for name in _ARRAYS:
-        whole = np.concatenate([getattr(cube, name) for cube in cubes])[place]
+        parts = [getattr(cube, name) for cube in cubes]
+        whole = (parts[0] if len(parts) == 1 else np.concatenate(parts))[place]
         with np.errstate(over="ignore", invalid="ignore"):
             add = _ADD.get(name, np.add)
             arrays[name] = whole if is_sum else add.reduceat(whole, first, axis=0)
@@ -69,6 +73,17 @@ def summed(cubes: Sequence[Cube]) -> Cube:
     decisions = np.add.reduceat(ordered["decisions"].to_numpy(), first)
     kept = ordered.select(key)[first].with_columns(decisions=pl.Series(decisions))
     return Cube(kept, **arrays)
+
+
+def of_one_time(cube: Cube) -> Cube:
+    """The cells of the time, without a gap of more than a year, in which most was decided."""
+    at = cube.cells["at"].sort()
+    begins = at.filter((at.diff() > APART).fill_null(True))
+    if len(begins) < 2:
+        return cube
+    time = begins.search_sorted(cube.cells["at"], side="right").to_numpy()
+    most = np.bincount(time, cube.cells["decisions"].to_numpy()).argmax()
+    return cube.only(np.flatnonzero(time == most))
 
 
 def in_buckets(cube: Cube, width: timedelta) -> Cube:
@@ -96,7 +111,7 @@ def as_lists(cube: Cube, sizes: Sequence[int]) -> dict[str, pa.Array]:
 
 def from_lists(rows: pa.Table, sizes: Sequence[int]) -> Cube:
     """The inverse: a cube of rows that have those columns beside those of its cells."""
-    flat = _matrix(rows, "counts", sum(sizes) + 3 * len(sizes)).astype(np.int64)
+    flat = _matrix(rows, "counts", sum(sizes) + 3 * len(sizes))
     counts = np.zeros((rows.num_rows, len(sizes), max(sizes, default=0)), np.int64)
     apart = np.zeros((rows.num_rows, len(sizes), 3), np.int64)
     start = 0

@@ -29,12 +29,14 @@ _NO_END = 1 << 62
 _SINCE_VERSION = 4
 
 _BINS = "SELECT inputs FROM bins WHERE bins_id = ?"
-_WATERMARK = "SELECT arrival FROM cube_watermarks WHERE bins_id = ? AND decision_type = ?"
+_WATERMARKS = (
+    "SELECT bins_id, decision_type, arrival FROM cube_watermarks"  # to filter takes longer
+)
 _CUBES = """
 SELECT time_bucket(to_seconds($width_s), starts_at) AS at, device_id, model, decisions,
     counts, sums, squares, lows, highs
 FROM cubes
-WHERE bins_id = $bins AND decision_type = $type AND hours = $hours
+WHERE bins_id = $bins AND decision_type = $type AND hours = $hours::UTINYINT  -- or it reads all files
     AND ($start IS NULL OR starts_at >= $start) AND ($end IS NULL OR starts_at < $end)
 """
 _DECIDING = """
@@ -94,8 +96,8 @@ def watermark(con: duckdb.DuckDBPyConnection, asked: Counted) -> int:
     """The `arrival` below which decisions of the type are counted in these bins; 0: none is."""
     if asked.bins_id is None or schema_version(con) < _SINCE_VERSION:
         return 0
-    row = con.execute(_WATERMARK, [asked.bins_id, asked.decision_type]).fetchone()
-    return row[0] if row else 0
+    marks = {(id_, type_): arrival for id_, type_, arrival in con.execute(_WATERMARKS).fetchall()}
+    return marks.get((asked.bins_id, asked.decision_type), 0)
 
 
 def deciding(con: duckdb.DuckDBPyConnection) -> list[tuple[str, ModelVersion]]:

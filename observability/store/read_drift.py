@@ -26,10 +26,15 @@ LEVELS = 30
 """Levels of a categorical that have a bin of their own where no model names them."""
 _DECILES = [number / BINS for number in range(1, BINS)]
 
-_TYPES = """
+_BELIEVED = (
+    "FILTER (decided_at BETWEEN received_at - INTERVAL 184 DAY AND received_at + INTERVAL 1 DAY)"
+)
+"""Of times: a clock that is further off sets no bounds, unless all are, as those of an old store's import."""
+_TYPES = f"""
 SELECT decision_type, count(*) AS decisions, count(DISTINCT device_id) AS devices,
-    min(decided_at) AS first_at, max(decided_at) AS last_at,
-    list(DISTINCT {'name': model_name, 'version': model_version, 'digest': model_digest}) AS models
+    coalesce(min(decided_at) {_BELIEVED}, min(decided_at)) AS first_at,
+    coalesce(max(decided_at) {_BELIEVED}, max(decided_at)) AS last_at,
+    list(DISTINCT {{'name': model_name, 'version': model_version, 'digest': model_digest}}) AS models
 FROM decisions
 GROUP BY decision_type
 ORDER BY decision_type
@@ -43,7 +48,10 @@ ORDER BY received_at, layout_id
 
 @dataclass(frozen=True, slots=True)
 class DecidedType:
-    """A decision type over all time, UTC, and the model versions that decided it."""
+    """A decision type, from when to when it was decided, UTC, and the model versions that decided it.
+
+    A device whose clock is far from the time of receipt does not stretch that time.
+    """
 
     decision_type: str
     decisions: int
