@@ -41,7 +41,7 @@ def since_when(chosen: Chosen, changes: pl.DataFrame | None) -> None:
         alt=f"Evidence that {name} has moved by day, with what was changed on devices",
         key="drift_evidence",
     )
-    resets = "" if device is None else " ✕: forgotten, as the device got another model version."
+    resets = " ✕: forgotten, as the device got another model version." if stream.reset.any() else ""
     marks = (
         "  \n▼ devices got a model version, firmware or gate limit: nearness in time is no proof."
         if changes.height

@@ -21,6 +21,8 @@ NAMED = 3
 _FAINT = "rgba(127,127,127,0.45)"
 _NAMED_LINE = "#7F7F7F"
 _TICKS = (1, 10, 100, 1000)
+_APART = 0.5
+"""In powers of ten, from which on two names do not stand in each other's way."""
 
 
 def evidence_course(
@@ -38,12 +40,7 @@ def evidence_course(
     for one in alarmed:
         _add_line(figure, one, x, _NAMED_LINE, 1.4)
     _add_line(figure, chosen, x, MOVED, 2.6)
-    if chosen.strongest:
-        _add_label(figure, f"<b>{_name(chosen)}</b>", x[-1], chosen, yanchor="bottom")
-    if alarmed:
-        more = "" if len(alarmed) <= NAMED else f" and {len(alarmed) - NAMED} more"
-        names = ", ".join(_name(one) for one in alarmed[:NAMED])
-        _add_label(figure, names + more, x[-1], alarmed[0], yanchor="top")
+    _add_labels(figure, chosen, alarmed)
     _add_resets(figure, chosen, x)
     figure.add_hline(y=ALARM, line={"color": "#7F7F7F", "width": 1.4, "dash": "dash"})
     figure.add_annotation(
@@ -97,14 +94,27 @@ def _add_line(
     )
 
 
-def _add_label(
-    figure: go.Figure, text: str, at: datetime, one: StreamEvidence, *, yanchor: str
+def _add_labels(
+    figure: go.Figure, chosen: StreamEvidence, alarmed: Sequence[StreamEvidence]
 ) -> None:
-    """A name at the end of a line."""
-    figure.add_annotation(
-        x=at, y=np.log10(one.strength[-1]), xanchor="right", yanchor=yanchor, text=text,
-        showarrow=False, font={"size": 11},
-    )  # fmt: skip
+    """Names above the ends of lines; one label for all where the lines end near each other."""
+    names = [_name(one) for one in alarmed[:NAMED]]
+    names += [f"{len(alarmed) - NAMED} more"] if len(alarmed) > NAMED else []
+    ends = {f"<b>{_name(chosen)}</b>": _end(chosen)} if chosen.strongest else {}
+    if alarmed:
+        near = bool(ends) and abs(np.log10(_end(alarmed[0]) / _end(chosen))) < _APART
+        text = ", ".join([*ends, *names] if near else names)
+        ends = {text: _end(alarmed[0])} if near else {**ends, text: _end(alarmed[0])}
+    for text, at in ends.items():
+        figure.add_annotation(
+            x=1, xref="paper", y=np.log10(at), xanchor="right", yanchor="bottom", text=text,
+            showarrow=False, font={"size": 11},
+        )  # fmt: skip
+
+
+def _end(one: StreamEvidence) -> float:
+    """Where a label lies above a line's last days."""
+    return float(one.strength[-3:].max())
 
 
 def _add_resets(figure: go.Figure, one: StreamEvidence, x: Sequence[datetime]) -> None:

@@ -15,7 +15,7 @@ from observability.monitor.evidence import LEAST_EFFECT
 NAMED = 6
 """Inputs named at most beside the chosen one: those that alarmed and matter, then those far away."""
 _NEUTRAL = "#7F7F7F"
-_LEAST, _MOST = 0.001, 15.0
+_LEAST, _MOST, _HALF_WAY = 0.001, 15.0, 0.5
 _TICKS = (0.001, 0.01, 0.05, 0.1, 0.5, 1, 5, 10)
 
 
@@ -34,7 +34,7 @@ def quadrants(found: Relevances, chosen: str | None = None) -> go.Figure:
             y=[one.share for one in shown],
             text=[f"  {_label(one.name, chosen)}" if one.name in named else "" for one in shown],
             textposition=[
-                "middle left" if one.psi > LEAST_EFFECT else "middle right" for one in shown
+                "middle left" if one.psi > _HALF_WAY else "middle right" for one in shown
             ],
             cliponaxis=False,
             marker={

@@ -50,8 +50,9 @@ def test_the_figure_names_who_alarmed_and_draws_the_threshold(found: InputEviden
     figure = evidence_course(found, "pump-3", timedelta(days=1), NOTHING)
     texts = [note.text for note in figure.layout.annotations]
     assert "alarm at 1,000" in texts
-    assert "<b>pump-3</b>" in texts
-    assert any("pump-2" in text for text in texts)
+    assert {"<b>pump-3</b>", "the fleet, pump-2"} <= set(texts)
+    near = evidence_course(found, "pump-2", timedelta(days=1), NOTHING).layout.annotations
+    assert "<b>pump-2</b>, the fleet" in [note.text for note in near]
     assert [trace.name for trace in figure.data].count("reset") == 1
     told = pl.DataFrame({"at": [START + timedelta(days=30)], "said": [["firmware <b> on pump-2"]]},
                         schema=NOTHING.schema)  # fmt: skip
