@@ -8,11 +8,11 @@ from datetime import timedelta
 import polars as pl
 import streamlit as st
 
-from observability.figures.evidence_course import evidence_course
+from observability.figures.evidence_course import MOST, evidence_course
 from observability.monitor.evidence import ALARM, LEAST_EFFECT, SATURATED
 from observability.monitor.stream_evidence import StreamEvidence, input_evidence
 from observability.monitor.triage import Trouble
-from observability.store.read_changes import between, in_words, labels
+from observability.store.read_changes import MOST_CHANGES, between, in_words, labels
 from pages import components
 from pages.drift_parts import Chosen, whom
 from pages.format import count, day, instant, many, number, plain
@@ -43,14 +43,16 @@ def since_when(chosen: Chosen, changes: pl.DataFrame | None) -> None:
     )
     resets = " ✕: forgotten, as the device got another model version." if stream.reset.any() else ""
     marks = (
-        "  \n▼ devices got a model version, firmware or gate limit: nearness in time is no proof."
+        f"  \n▼ devices got a model version, firmware or gate limit, the first {MOST_CHANGES} of them: "
+        "nearness in time is no proof."
         if changes.height
         else ""
     )
     st.caption(
         "Evidence grows on days unlike the baseline's own and shrinks on others. "
         f"From {count(int(ALARM))} on it alarms, if PSI since it began is {LEAST_EFFECT} or more; "
-        f"it stops at {count(int(SATURATED))}. Thin lines: the other devices and the fleet.{resets}{marks}"
+        f"it stops at {count(int(SATURATED))}. Thin lines: the other devices and the fleet, "
+        f"at most {MOST}.{resets}{marks}"
     )
 
 

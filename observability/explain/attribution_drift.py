@@ -83,6 +83,7 @@ def attribution_shift(
 
 def alarmed(watched: Watched, device: str | None) -> frozenset[str]:
     """The inputs that alarm on a device, or on the fleet or any device of it."""
-    whom = (device,) if device else (None, *watched.drift.devices)
-    names = watched.drift.names
-    return frozenset(n for n in names if any(watched.alarmed_on(each, n) for each in whom))
+    names, place = watched.drift.names, watched.drift.place(device)
+    marks = watched.evidence.alarm.any(axis=1).reshape(-1, len(names))
+    whom = marks[place : place + 1] if place else marks
+    return frozenset(name for name, on in zip(names, whom.T, strict=True) if on.any())

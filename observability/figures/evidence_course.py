@@ -16,6 +16,8 @@ from observability.monitor.evidence import ALARM, SATURATED
 from observability.monitor.stream_evidence import InputEvidence, StreamEvidence
 
 FLEET = "the fleet"
+MOST = 40
+"""Lines beside the chosen one: those of the strongest evidence."""
 NAMED = 3
 """Devices beside the chosen stream that are named at their line: the strongest that alarmed."""
 _FAINT = "rgba(127,127,127,0.45)"
@@ -33,7 +35,7 @@ def evidence_course(
     `changes` are times (at, UTC) and what was changed then (said, a list of texts).
     """
     x = [start.replace(tzinfo=None) + width / 2 for start in found.starts]
-    chosen, others = found.of(device), found.others(device)
+    chosen, others = found.of(device), found.others(device)[:MOST]
     figure = go.Figure()
     _add_faint(figure, others, x)
     alarmed = [one for one in others if one.alarm.any()]
