@@ -8,9 +8,15 @@ from observability.monitor.triage import Trouble
 from observability.monitor.watched import Watched
 from observability.store.read import Window
 from observability.store.read_drift import DecidedType
-from pages import components, reads, reads_drift, time_range
+from pages import components, reads, reads_drift, reads_explained, time_range
+from pages import drift_devices as devices
+from pages import drift_evidence as evidence
 from pages import drift_parts as parts
+from pages import drift_relevance as relevance
 from pages import drift_troubles as troubles
+from pages.drift_parts import Chosen
+
+QUESTIONS = ("What changed", "Since when", "Whose", "Does it matter")
 
 
 def main() -> None:
@@ -51,13 +57,58 @@ def _draw(
         return
     of = next((each for each in watched if each.drift.decision_type == shown.decision_type), None)
     parts.inputs(shown, name, device, of)
-    during = parts.during(shown, found, name, device)
-    values, devices = st.columns([4, 5], gap="medium")
+    mine = tuple(each for each in found if shown.decision_type in each.decision_types)
+    now = parts.during(shown, mine, name, device)
+    chosen = Chosen(shown, of, mine, name, device, now)
+    what, since, whose, matters = st.tabs(QUESTIONS, key="drift_question", bind="query-params")
+    if what.open:
+        with what:
+            _what_changed(chosen)
+    if since.open:
+        with since:
+            changes = None if of is None else reads_drift.changes_over(of, window, device)
+            evidence.since_when(chosen, changes)
+    if whose.open:
+        with whose:
+            _whose(chosen, window)
+    if matters.open:
+        with matters:
+            _does_it_matter(chosen, model, window)
+
+
+def _what_changed(chosen: Chosen) -> None:
+    values, sizes = st.columns([5, 4], gap="medium")
     with values:
-        parts.values(shown, name, device, during)
-        parts.versions(shown, name, device, during)
-    with devices:
-        parts.devices(shown, name, device, of)
+        parts.values(chosen)
+    with sizes:
+        parts.sizes(chosen)
+        parts.versions(chosen)
+
+
+def _whose(chosen: Chosen, window: Window) -> None:
+    shares, days = st.columns([4, 5], gap="medium")
+    with shares:
+        devices.contributions(chosen, reads_drift.groups_over(window, chosen.drift.decision_type))
+    with days:
+        devices.by_day(chosen)
+
+
+def _does_it_matter(chosen: Chosen, model: str | None, window: Window) -> None:
+    of = relevance.explained_by(reads_explained.everything(), chosen.drift.decision_type, model)
+    if of is None:
+        components.section("Does it matter to the decisions?")
+        components.not_found("An explained decision", reads_explained.why_nothing())
+        return
+    drifted = reads_drift.attributions_watched(of, chosen.drift, window)
+    relevance.attributions(chosen, drifted)
+    inputs, scores = st.columns(2, gap="medium")
+    with inputs:
+        relevance.placed(chosen, reads_explained.weights(of, window))
+    with scores:
+        now = relevance.during(chosen)
+        relevance.moved_scores(
+            chosen, reads_drift.score_drift_over(of, chosen.drift, now, chosen.device)
+        )
 
 
 main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import numpy as np
@@ -14,8 +15,10 @@ from observability.figures.heatmap import OF_DEVICES, OF_FLEET, heatmap
 from observability.figures.overlay import overlay
 from observability.monitor import drift
 from observability.monitor.drift import Drift
+from observability.monitor.effect import shift_sizes
 from observability.monitor.psi import FEWEST
 from observability.monitor.triage import Trouble
+from observability.monitor.usual_days import usual_days
 from observability.monitor.watched import Watched
 from observability.store.read_drift import BINS, DecidedType
 from pages import components
@@ -26,6 +29,26 @@ NEVER_ALARMED = (
     "PSI is shown, never alarmed on: sensors repeat themselves, so healthy days differ too. "
     "A dot is an alarm."
 )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """What the figures are about: one input of a device (None: the fleet) over the buckets `now`.
+
+    `watched` is None where no day is watched; `troubles` are those of the decision type.
+    """
+
+    drift: Drift
+    watched: Watched | None
+    troubles: tuple[Trouble, ...]
+    name: str
+    device: str | None
+    now: tuple[int, int]
+
+    @property
+    def place(self) -> int:
+        """Of the input among all."""
+        return self.drift.names.index(self.name)
 
 
 def type_control(types: Sequence[DecidedType], troubles: Sequence[Trouble]) -> DecidedType:
@@ -71,8 +94,8 @@ def during(
 
 def inputs(shown: Drift, name: str, device: str | None, watched: Watched | None) -> None:
     """The heatmap of all inputs."""
-    whose = "the fleet" if device is None else device
-    components.section(f"Inputs of {shown.decision_type} by {_bucket(shown)}", whose)
+    whose = whom(device)
+    components.section(f"Inputs of {shown.decision_type} by {bucket(shown)}", whose)
     components.figure(
         heatmap(
             drift.by_input(shown, device),
@@ -85,27 +108,23 @@ def inputs(shown: Drift, name: str, device: str | None, watched: Watched | None)
             baseline_until=shown.baseline.last_at,
             chosen=name,
             most=OF_FLEET if device is None else OF_DEVICES,
-            alarmed=_alarmed(shown, watched, [(device, each) for each in shown.names]),
+            alarmed=alarmed(shown, watched, [(device, each) for each in shown.names]),
         ),
-        alt=f"PSI of each input of {shown.decision_type} by {_bucket(shown)}, {whose}",
+        alt=f"PSI of each input of {shown.decision_type} by {bucket(shown)}, {whose}",
         key="drift_inputs",
     )
     grey = f"Grey: fewer than {FEWEST} values.{_astray(shown)}"
     st.caption(f"{_baseline(shown, device)} {grey}  \n{NEVER_ALARMED}")
 
 
-def values(shown: Drift, name: str, device: str | None, now: tuple[int, int]) -> None:
+def values(chosen: Chosen) -> None:
     """The overlay of one input."""
-    n = shown.names.index(name)
+    shown, name, device, n = chosen.drift, chosen.name, chosen.device, chosen.place
     of, bins = shown.baseline.inputs[n], shown.baseline.bins[n]
-    found = drift.overlay(shown, name, device, *now)
-    last = shown.starts[now[1] - 1] + shown.width - timedelta(days=1)
-    components.section(
-        f"{name}: baseline and now",
-        f"now: {days(shown.starts[now[0]], last)}, {device or 'the fleet'}",
-    )
+    found = drift.overlay(shown, name, device, *chosen.now)
+    components.section(f"{name}: baseline and now", f"now: {when(chosen)}, {whom(device)}")
     components.figure(
-        overlay(found, of, bins),
+        overlay(found, of, bins, usual_days(shown, name, device)),
         alt=f"Share of values of {name} by bin, in the baseline and now",
         key="drift_values",
     )
@@ -124,10 +143,30 @@ def values(shown: Drift, name: str, device: str | None, now: tuple[int, int]) ->
     st.caption(f"{effect}.{mean} Missing now: {number(round(100 * found.missing, 2), '%')}.")
 
 
-def versions(shown: Drift, name: str, device: str | None, now: tuple[int, int]) -> None:
+def sizes(chosen: Chosen) -> None:
+    """How large the shift of one input is, by several measures."""
+    name = chosen.name
+    found = shift_sizes(chosen.drift, name, chosen.device, *chosen.now)
+    components.section(f"How far has {name} moved?", f"{whom(chosen.device)}, never alarmed on")
+    components.listing(
+        [
+            {"Measure": measure, "Now": _size(value, unit), "Reads": reads}
+            for measure, value, unit, reads in (
+                ("PSI", found.psi, "", "0 equal, no upper end"),
+                ("Jensen-Shannon distance", found.jensen_shannon, "", "0 equal, 1 nothing shared"),
+                ("Kolmogorov-Smirnov", found.kolmogorov_smirnov, "", "largest gap of the shares, 0 to 1"),
+                ("Wasserstein", found.wasserstein, found.unit, "mean way of a value, outer bins apart"),
+            )
+        ],
+        alt=f"Effect sizes of {name}",
+    )  # fmt: skip
+
+
+def versions(chosen: Chosen) -> None:
     """The same values by model version."""
-    rows = drift.by_version(shown, name, device, *now)
-    components.section(f"{name} by model version", f"now, {device or 'the fleet'}")
+    name, device = chosen.name, chosen.device
+    rows = drift.by_version(chosen.drift, name, device, *chosen.now)
+    components.section(f"{name} by model version", f"now, {whom(device)}")
     components.listing(
         [
             {
@@ -142,24 +181,35 @@ def versions(shown: Drift, name: str, device: str | None, now: tuple[int, int]) 
     )
 
 
-def devices(shown: Drift, name: str, device: str | None, watched: Watched | None) -> None:
-    """The heatmap of one input over all devices."""
-    names, cells = drift.by_device(shown, name, shown.after)
-    most = f"; the {len(names)} that moved most" if len(names) < len(shown.devices) else ""
-    components.section(f"{name} by device", f"{_beside(shown)}{most}")
-    components.figure(
-        heatmap(
-            cells,
-            names,
-            shown.starts,
-            shown.width,
-            baseline_until=shown.baseline.last_at,
-            chosen=device,
-            alarmed=_alarmed(shown, watched, [(each, name) for each in names]),
-        ),
-        alt=f"PSI of {name} by device and {_bucket(shown)}",
-        key="drift_devices",
-    )
+def alarmed(
+    shown: Drift, watched: Watched | None, streams: Sequence[tuple[str | None, str]]
+) -> np.ndarray:
+    """On which buckets the streams (device or None, input) alarmed, `(n_streams, n_buckets)`."""
+    marks = np.zeros((len(streams), len(shown.starts)), dtype=bool)
+    if watched is None:
+        return marks
+    at = {start: n for n, start in enumerate(shown.starts)}
+    for row, (device, name) in enumerate(streams):
+        for start in watched.alarmed_on(device, name):
+            if start in at:
+                marks[row, at[start]] = True
+    return marks
+
+
+def bucket(shown: Drift) -> str:
+    """The length of a bucket in words."""
+    return "day" if shown.width == timedelta(days=1) else f"{shown.width.days} days"
+
+
+def when(chosen: Chosen) -> str:
+    """The days that count as now."""
+    shown, (first, until) = chosen.drift, chosen.now
+    return days(shown.starts[first], shown.starts[until - 1] + shown.width - timedelta(days=1))
+
+
+def whom(device: str | None) -> str:
+    """Whose figures they are."""
+    return device or "the fleet"
 
 
 def choose(decision_type: str, devices: Sequence[str], name: str) -> None:
@@ -175,36 +225,12 @@ def _pick(key: str, label: str, options: Sequence[str], usual: str) -> str | Non
     return st.selectbox(label, options, index=None, key=key, bind="query-params", placeholder=usual)
 
 
-def _alarmed(
-    shown: Drift, watched: Watched | None, streams: Sequence[tuple[str | None, str]]
-) -> np.ndarray:
-    """On which buckets the streams (device or None, input) alarmed, `(n_streams, n_buckets)`."""
-    marks = np.zeros((len(streams), len(shown.starts)), dtype=bool)
-    if watched is None:
-        return marks
-    at = {start: n for n, start in enumerate(shown.starts)}
-    for row, (device, name) in enumerate(streams):
-        for start in watched.alarmed_on(device, name):
-            if start in at:
-                marks[row, at[start]] = True
-    return marks
-
-
-def _beside(shown: Drift) -> str:
-    own, every = int(shown.own.sum()), len(shown.devices)
-    if own == every:
-        return "each beside its own baseline"
-    if not own:
-        return "beside the fleet's baseline"
-    return f"{own} of {every} beside their own baseline, the others beside the fleet's"
+def _size(value: float, unit: str) -> str:
+    return "–" if math.isnan(value) else number(value, unit)
 
 
 def _row(name: str, constant: bool) -> str:
     return f"{name} (constant)" if constant else name
-
-
-def _bucket(shown: Drift) -> str:
-    return "day" if shown.width == timedelta(days=1) else f"{shown.width.days} days"
 
 
 def _baseline(shown: Drift, device: str | None) -> str:

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import functools
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import duckdb
+import polars as pl
 import streamlit as st
 
+from observability.explain.attribution_drift import attribution_drift
+from observability.explain.score_drift import ScoreDrift, score_drift
 from observability.models.registry import RegisteredModel
 from observability.monitor import baseline, drift, one_device
 from observability.monitor.baseline import Baseline
 from observability.monitor.one_device import OfDevice
 from observability.monitor.triage import Trouble, triage, watch_all
 from observability.monitor.watched import Watched
+from observability.store import read_changes
 from observability.store.location import Location
 from observability.store.read import Window
 from observability.store.read_drift import DecidedType
+from observability.store.read_explained import Explained
 from pages.reads import Commit, cursor, here, reading, types_of
 
 _FORGET = "10m"
+_BEFORE = timedelta(days=7)
+"""How far back it is looked what a device ran before a change."""
 
 
 def drift_over(window: Window, decided: DecidedType, model: str | None) -> drift.Drift:
@@ -35,6 +42,62 @@ def troubles(window: Window) -> tuple[tuple[Watched, ...], tuple[Trouble, ...]]:
 def of_device(window: Window, device_id: str) -> OfDevice:
     """What drift says of one device."""
     return one_device.of_device(*troubles(window), device_id)
+
+
+def changes_over(watched: Watched, window: Window, device: str | None) -> pl.DataFrame:
+    """What was changed on devices (or one) while they are watched."""
+    drift = watched.drift
+    since = drift.starts[drift.after]
+    looked_at = Window(since - _BEFORE, window.end)
+    return _changes(here(), drift.decision_type, looked_at, since, device)
+
+
+def groups_over(window: Window, decision_type: str) -> pl.DataFrame:
+    """Where each device stands: device_id, site, firmware, model."""
+    return _groups(here(), decision_type, window)
+
+
+def score_drift_over(
+    of: Explained, shown: drift.Drift, now: Window, device: str | None
+) -> ScoreDrift | None:
+    """What moved the scores since the baseline."""
+    return _score_drift(here(), of, shown.baseline.last_at, now, device)
+
+
+def attributions_watched(of: Explained, shown: drift.Drift, window: Window) -> Watched | None:
+    """The attributions of a model by device and day; None where they cannot be watched."""
+    baseline = Window(None, shown.baseline.last_at)
+    return None if baseline.end is None else _attributions(here(), of, baseline, window.end)
+
+
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
+def _changes(
+    commit: Commit, decision_type: str, window: Window, since: datetime, device: str | None
+) -> pl.DataFrame:
+    with reading(commit) as con:
+        return read_changes.changes(con, decision_type, window, since, device)
+
+
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
+def _groups(commit: Commit, decision_type: str, window: Window) -> pl.DataFrame:
+    with reading(commit) as con:
+        return read_changes.groups(con, decision_type, window)
+
+
+@st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
+def _score_drift(
+    commit: Commit, of: Explained, until: datetime | None, now: Window, device: str | None
+) -> ScoreDrift | None:
+    with reading(commit) as con:
+        return score_drift(con, of, until, now, device)
+
+
+@st.cache_resource(ttl=_FORGET, max_entries=8, show_spinner=False)
+def _attributions(
+    commit: Commit, of: Explained, baseline: Window, until: datetime | None
+) -> Watched | None:
+    with reading(commit) as con:
+        return attribution_drift(con, of, baseline, until)
 
 
 @st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from observability.store.write import Writer
+from tests import troubled as fleets
 
 settings.register_profile("fixed", deadline=None, derandomize=True, database=None, max_examples=40)
 settings.register_profile(
@@ -27,6 +28,13 @@ def _made_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = tmp_path_factory.mktemp("empty") / "fleet"
     Writer(store).close()
     return store
+
+
+@pytest.fixture(scope="session")
+def troubled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small fleet with known troubles, every decision explained; not to be written to."""
+    store = tmp_path_factory.mktemp("troubled") / "fleet"
+    return fleets.explained(fleets.recorded(store, fleets.troubled))
 
 
 @pytest.fixture

@@ -8,8 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
+from observability.store import lake
+from observability.store.append import append
+from observability.store.read import frame
+from observability.store.schema import arrow_table
 from observability.store.write import Writer
-from tests.spans import batch, decision, decision_span
+from tests.spans import MODEL, batch, decision, decision_span
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAYS, EACH = 36, 24
@@ -24,6 +28,10 @@ USUAL = {
 }
 SHIFTED, CONVERTED, LOADED = 24, 25, 26
 STUCK = range(22 * EACH + 5, 25 * EACH + 5)
+
+SPEC = "sha256:" + "b" * 64
+BASE = -1.0
+_INPUTS = "SELECT device_id, decision_id, decision_type, decided_at, inputs FROM decisions"
 
 Change = Callable[[str, int, dict[str, float]], None]
 
@@ -65,4 +73,38 @@ def recorded(store: Path, change: Change, days: int = DAYS) -> Path:
                     )
                 )
             writer.write(batch(*spans, device=device))
+    return store
+
+
+def explained(store: Path) -> Path:
+    """Attributions of every decision: of a linear model, to which each input counts in per cent.
+
+    Most of all temperature, ambient not at all.
+    """
+    with lake.connect(store) as con:
+        rows = frame(con, _INPUTS)
+        names = [str(name) for name in frame(con, "SELECT names FROM layouts")["names"][0]]
+    usual = np.array([USUAL[name] for name in names])
+    weights = np.array([{"temperature": 5, "ambient": 0}.get(name, 1) for name in names])
+    phi = 100 * weights * (np.array(rows["inputs"].to_list()) / usual - 1)
+    written = [
+        {
+            **row, "spec_id": SPEC, "phi": parts, "se": [], "base": BASE, "output": BASE + sum(parts),
+            "residual": 0.0, "weight": 1.0, "status": "ok",
+        }
+        for row, parts in zip(rows.drop("inputs").to_dicts(), phi.tolist(), strict=True)
+    ]  # fmt: skip
+    spec = {
+        "spec_id": SPEC, "model_digest": MODEL.digest, "artifact": "onnx", "output": "margin",
+        "link": "logit", "algorithm": "exact", "library": "numpy 2", "features": names,
+        "reference_id": "sha256:" + "d" * 64, "background_rows": 1000, "background_seed": 0,
+        "background_from": START, "background_to": START + timedelta(days=1),
+    }  # fmt: skip
+    append(
+        store,
+        {
+            "specs": arrow_table("specs", [spec]),
+            "attributions": arrow_table("attributions", written),
+        },
+    )
     return store

@@ -14,7 +14,7 @@ from observability.figures.timeline import timeline
 
 BAND = "rgba(127,127,127,0.28)"
 _RELEASE = "#7F7F7F"
-_ROOM_FOR_LABELS = 18
+ROOM_FOR_LABELS = 18
 _LONGEST_LABEL = 30
 
 
@@ -32,12 +32,12 @@ def course(
         figure.add_trace(bars, row=1, col=1)
     if scored:
         _add_scores(figure, scores, bucket_width, palette)
-    labels = _add_releases(figure, releases)
+    labels = add_changes(figure, releases)
     figure.update_layout(
         barmode="stack",
         bargap=0.08,
-        height=(366 if scored else 226) + _ROOM_FOR_LABELS * labels,
-        margin={"l": 0, "r": 0, "t": 30 + _ROOM_FOR_LABELS * labels, "b": 60},
+        height=(366 if scored else 226) + ROOM_FOR_LABELS * labels,
+        margin={"l": 0, "r": 0, "t": 30 + ROOM_FOR_LABELS * labels, "b": 60},
         hovermode="x unified",
         dragmode="select",
         selectdirection="h",
@@ -92,12 +92,15 @@ def _add_scores(
         )
 
 
-def _add_releases(figure: go.Figure, releases: pl.DataFrame) -> int:
-    """A line through all rows for each release, its label on the lowest free line; lines needed."""
-    if releases.is_empty():
+def add_changes(figure: go.Figure, changes: pl.DataFrame) -> int:
+    """A line through all rows for each change (at, UTC; said, a list of texts); lines of labels needed.
+
+    A label stands on the lowest free line.
+    """
+    if changes.is_empty():
         return 0
-    times = releases["at"].dt.replace_time_zone(None).to_list()
-    for place, (at, said) in enumerate(zip(times, releases["said"], strict=True)):
+    times = changes["at"].dt.replace_time_zone(None).to_list()
+    for place, (at, said) in enumerate(zip(times, changes["said"], strict=True)):
         figure.add_shape(
             type="line", name="release", x0=at, x1=at, xref="x", yref="paper", y0=0, y1=1,
             line={"color": _RELEASE, "width": 1.4, "dash": "dot"},
@@ -106,7 +109,7 @@ def _add_releases(figure: go.Figure, releases: pl.DataFrame) -> int:
         shown = text if len(text) <= 2 * _LONGEST_LABEL else f"{text[: 2 * _LONGEST_LABEL]}…"
         figure.add_annotation(
             x=at, xref="x", y=1, yref="paper", yanchor="bottom", xanchor="left", showarrow=False,
-            yshift=_ROOM_FOR_LABELS * (place % _lines(len(times))), xshift=-3, align="left",
+            yshift=ROOM_FOR_LABELS * (place % _lines(len(times))), xshift=-3, align="left",
             text=f"▼ {html.escape(shown)}", font={"size": 11},
         )  # fmt: skip
     return _lines(len(times))

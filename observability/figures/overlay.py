@@ -1,4 +1,4 @@
-"""One input's values in the baseline's bins: the baseline beside now."""
+"""One input's values in the baseline's bins: the baseline, how much its days differ, and now."""
 
 from __future__ import annotations
 
@@ -11,15 +11,22 @@ import plotly.graph_objects as go
 
 from observability.figures.heatmap import MOVED
 from observability.monitor.drift import Overlay
+from observability.monitor.usual_days import UsualDays
 from observability.store.read_drift import Bins, Input
 
 USUAL = "rgba(127,127,127,0.75)"
+_BAND = "rgba(127,127,127,0.22)"
 
 
-def overlay(shown: Overlay, of: Input, bins: Bins) -> go.Figure:
-    """Shares of the recorded values by bin; bins are of equal count over the fleet's baseline."""
+def overlay(shown: Overlay, of: Input, bins: Bins, days: UsualDays | None = None) -> go.Figure:
+    """Shares of the recorded values by bin; bins are of equal count over the fleet's baseline.
+
+    `days` is drawn behind them: a band where most days of the baseline lie.
+    """
     labels = bin_labels(of, bins)
     figure = go.Figure()
+    if days is not None:
+        _add_band(figure, days, labels)
     for name, counted, colour in (
         ("baseline", shown.usual, USUAL),
         ("now", shown.now, MOVED),
@@ -53,6 +60,25 @@ def overlay(shown: Overlay, of: Input, bins: Bins) -> go.Figure:
     )  # fmt: skip
     figure.update_yaxes(tickformat=".0%", rangemode="tozero", nticks=5, fixedrange=True)
     return figure
+
+
+def _add_band(figure: go.Figure, days: UsualDays, labels: Sequence[str]) -> None:
+    """Bars with an offset of their own stand outside of the groups, behind them."""
+    low, high = days.low[: len(labels)], days.high[: len(labels)]
+    figure.add_bar(
+        name="baseline's days, 10 to 90 %",
+        x=list(range(len(labels))),
+        base=low,
+        y=high - low,
+        width=0.96,
+        offset=-0.48,
+        marker={"color": _BAND, "line": {"width": 0}},
+        customdata=[
+            f"{label}<br>{days.days} days of the baseline: {least:.1%} to {most:.1%}"
+            for label, least, most in zip(labels, low, high, strict=True)
+        ],
+        hovertemplate="%{customdata}<extra></extra>",
+    )
 
 
 def bin_labels(of: Input, bins: Bins) -> tuple[str, ...]:

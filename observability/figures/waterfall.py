@@ -43,9 +43,16 @@ def bars(attributions: Attributions, top: int = TOP) -> tuple[Bar, ...]:
         attributions.phi,
         strict=True,
     )
-    ranked = sorted(
-        (Bar(_label(n, v, u), phi) for n, v, u, phi in parts), key=lambda b: -abs(b.phi)
-    )
+    return largest([Bar(_label(n, v, u), phi) for n, v, u, phi in parts], top)
+
+
+def largest(parts: Sequence[Bar], top: int = TOP) -> tuple[Bar, ...]:
+    """The largest parts first, the rest as one last bar; they sum to all parts.
+
+    >>> largest([Bar("a", 1.0), Bar("b", -3.0), Bar("c", 0.5)], top=1)
+    (Bar(label='b', phi=-3.0), Bar(label='2 others', phi=1.5))
+    """
+    ranked = sorted(parts, key=lambda bar: -abs(bar.phi))
     rest = ranked[top:]
     if len(rest) < 2:
         return tuple(ranked)
@@ -56,15 +63,15 @@ def waterfall(attributions: Attributions, top: int = TOP) -> go.Figure:
     """Draw how the inputs led from the base to the output of one decision."""
     drawn = bars(attributions, top)
     steps = list(accumulate((bar.phi for bar in drawn), initial=attributions.base))
-    span = _span([*steps, attributions.output], attributions.threshold)
+    extent = span([*steps, attributions.output], attributions.threshold)
     figure = go.Figure()
-    _add_connectors(figure, steps)
-    _add_bars(figure, drawn, steps)
-    _add_ends(figure, attributions, len(drawn) + 1, sum(span) / 2)
-    _add_threshold(figure, attributions, sum(span) / 2)
+    add_connectors(figure, steps)
+    add_bars(figure, drawn, steps)
+    _add_ends(figure, attributions, len(drawn) + 1, sum(extent) / 2)
+    _add_threshold(figure, attributions, sum(extent) / 2)
     labels = ["base", *(bar.label for bar in drawn), "output"]
     frame_rows(figure, labels, 130 + 27 * (len(labels) + 1), range=[len(labels) - 0.4, -1.6])
-    _add_scales(figure, attributions, span)
+    _add_scales(figure, attributions, extent)
     return figure
 
 
@@ -76,7 +83,7 @@ def _label(name: str, value: float | str, unit: str) -> str:
     return html.escape(text)
 
 
-def _span(points: Sequence[float], threshold: float | None) -> tuple[float, float]:
+def span(points: Sequence[float], threshold: float | None = None) -> tuple[float, float]:
     """The range of the axis, with room for the bars' numbers."""
     every = [*points, *([] if threshold is None else [threshold])]
     low, high = min(every), max(every)
@@ -84,7 +91,8 @@ def _span(points: Sequence[float], threshold: float | None) -> tuple[float, floa
     return low - room, high + room
 
 
-def _add_connectors(figure: go.Figure, steps: Sequence[float]) -> None:
+def add_connectors(figure: go.Figure, steps: Sequence[float]) -> None:
+    """What joins each bar to the next: `steps` are where bars end, the first where they begin."""
     x: list[float | None] = []
     y: list[float | None] = []
     for row, step in enumerate(steps):
@@ -94,7 +102,8 @@ def _add_connectors(figure: go.Figure, steps: Sequence[float]) -> None:
     figure.add_scatter(x=x, y=y, mode="lines", line=line, hoverinfo="skip", name="steps")
 
 
-def _add_bars(figure: go.Figure, drawn: Sequence[Bar], steps: Sequence[float]) -> None:
+def add_bars(figure: go.Figure, drawn: Sequence[Bar], steps: Sequence[float]) -> None:
+    """The bars in rows from 1 on, each from its step to the next."""
     figure.add_bar(
         name="inputs",
         orientation="h",
@@ -121,7 +130,7 @@ def _add_ends(figure: go.Figure, attributions: Attributions, last: int, middle: 
         y=[0, last],
         mode="markers+text",
         marker={"color": NEUTRAL, "size": 11, "symbol": "circle"},
-        text=[f" {_minus(end)}{_as_score(end, attributions.spec.link)} " for end in ends],
+        text=[f" {minus(end)}{_as_score(end, attributions.spec.link)} " for end in ends],
         textposition=["middle left" if end > middle else "middle right" for end in ends],
         cliponaxis=False,
         hovertemplate="%{text}<extra></extra>",
@@ -139,7 +148,7 @@ def _add_threshold(figure: go.Figure, attributions: Attributions, middle: float)
     score = _as_score(at, attributions.spec.link)
     figure.add_annotation(
         x=at, y=-1.1, showarrow=False, xanchor="right" if at > middle else "left",
-        xshift=-4 if at > middle else 4, text=f"threshold {_minus(at)}{score}",
+        xshift=-4 if at > middle else 4, text=f"threshold {minus(at)}{score}",
     )  # fmt: skip
 
 
@@ -203,8 +212,9 @@ def _as_score(at: float, link: str) -> str:
 
 
 def _signed(value: float) -> str:
-    return f"{'+' if value > 0 else ''}{_minus(value)}"
+    return f"{'+' if value > 0 else ''}{minus(value)}"
 
 
-def _minus(value: float) -> str:
+def minus(value: float) -> str:
+    """Three figures with a real minus."""
     return figures(value).replace("-", "−")

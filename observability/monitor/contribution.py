@@ -11,11 +11,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from observability.monitor.drift import Drift
 from observability.monitor.psi import FLOOR
 from traces.errors import WrongUse
 
 MOST = 0.8
 """Devices that carry this much of a shift are those whose shift it is."""
+OTHERS = "other devices"
+"""All that a Drift does not look at one by one, and those that no longer decide."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +79,32 @@ def contributions(baseline: np.ndarray, current: np.ndarray) -> Contributions:
     mix = (weight_now - weight) * (expected - fleet)
     pull = (within + mix).sum(axis=0) / np.maximum(fleet, FLOOR)
     return Contributions(within @ pull, mix @ pull)
+
+
+def of_devices(
+    drift: Drift, name: str, first: int = 0, until: int | None = None
+) -> tuple[tuple[str, ...], Contributions]:
+    """Who has which part of the shift of one input in the buckets from `first` up to `until`.
+
+    The devices of the drift, then `OTHERS` where there are any, so that the parts sum to the fleet's.
+    Of a baseline that names no device all parts are `within`, each device beside the fleet's baseline.
+    """
+    n, cube = drift.names.index(name), drift.baseline.cube
+    now = drift.now[1:, first:until, n].sum(axis=1)
+    places = {device: place for place, device in enumerate(drift.devices)}
+    at = np.array([places.get(device, -1) for device in cube.cells["device_id"]], dtype=int)
+    usual = np.zeros_like(now)
+    np.add.at(usual, at[at >= 0], cube.counts[at >= 0, n])
+    if not usual.any():
+        fleet = drift.usual[0, n]
+        usual = now.sum(axis=1, keepdims=True) * fleet / max(fleet.sum(), 1)
+        return drift.devices, contributions(usual, now)
+    rest = drift.usual[0, n] - usual.sum(axis=0)
+    rest_now = drift.now[0, first:until, n].sum(axis=0) - now.sum(axis=0)
+    if not (rest.any() or rest_now.any()):
+        return drift.devices, contributions(usual, now)
+    found = contributions(np.vstack([usual, rest]), np.vstack([now, rest_now]))
+    return (*drift.devices, OTHERS), found
 
 
 def grouped(parts: Contributions, groups: Sequence[str]) -> tuple[tuple[str, ...], Contributions]:

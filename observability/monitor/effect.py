@@ -7,9 +7,47 @@ shift of the mean and of the quantiles beside them.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from math import nan
+
 import numpy as np
 
-from observability.monitor.psi import FEWEST
+from observability.monitor.drift import Drift
+from observability.monitor.psi import FEWEST, psi
+
+
+@dataclass(frozen=True, slots=True)
+class ShiftSizes:
+    """How far one input lies from its baseline; NaN where a measure does not exist or values are too few.
+
+    `wasserstein` is in `unit`, the input's own; it and `kolmogorov_smirnov` are of numbers only.
+    """
+
+    psi: float
+    jensen_shannon: float
+    kolmogorov_smirnov: float
+    wasserstein: float
+    unit: str
+
+
+def shift_sizes(
+    drift: Drift, name: str, device: str | None, first: int = 0, until: int | None = None
+) -> ShiftSizes:
+    """The sizes of one input's shift in the buckets from `first` up to `until`, of a device or the fleet."""
+    n, place = drift.names.index(name), drift.place(device)
+    of, bins = drift.baseline.inputs[n], drift.baseline.bins[n]
+    if bins.constant:
+        return ShiftSizes(nan, nan, nan, nan, of.unit)
+    usual = drift.usual[place, n, : bins.size]
+    now = drift.now[place, first:until, n, : bins.size].sum(axis=0)
+    ordered = not of.levels
+    return ShiftSizes(
+        psi=float(psi(usual, now)),
+        jensen_shannon=float(jensen_shannon(usual, now)),
+        kolmogorov_smirnov=float(kolmogorov_smirnov(usual, now)) if ordered else nan,
+        wasserstein=float(wasserstein(usual, now, np.array(bins.edges))) if ordered else nan,
+        unit=of.unit,
+    )
 
 
 def jensen_shannon(reference: np.ndarray, current: np.ndarray) -> np.ndarray:

@@ -32,7 +32,7 @@ class Evidence:
     All numbers are NaN of streams that are `insufficient`, and no alarm stands. `strength` is at most
     2,000, and 1 where nothing speaks for a change. `since` is the day on which the evidence began to
     gather, -1 where there is none; `effect` the PSI of all values since that day. `alarm` tells on
-    which days it stands.
+    which days it stands, `reset` before which ones all evidence was forgotten.
     """
 
     e: np.ndarray
@@ -40,6 +40,7 @@ class Evidence:
     since: np.ndarray
     effect: np.ndarray
     alarm: np.ndarray
+    reset: np.ndarray
     insufficient: tuple[Insufficient, ...]
 
 
@@ -64,6 +65,7 @@ def evidence(days: Calibrated, resets: np.ndarray | None = None) -> Evidence:
         since=since,
         effect=effect,
         alarm=(strength >= ALARM) & (effect >= LEAST_EFFECT),
+        reset=forgotten,
         insufficient=days.insufficient,
     )
 
@@ -124,19 +126,6 @@ def ranked(e: np.ndarray, share: float = 0.05) -> tuple[np.ndarray, int]:
     tested = np.isfinite(e).sum()
     named = np.flatnonzero(place * known[order] >= tested / share)
     return order, int(named[-1]) + 1 if named.size else 0
-
-
-def first_moved(found: Evidence) -> tuple[tuple[int, int], ...]:
-    """The streams that alarm at any time, with the day on which each began to move; earliest first.
-
-    It is the day on which the evidence behind the alarm began to gather: the likeliest onset.
-    """
-    alarmed = np.flatnonzero(found.alarm.any(axis=1))
-    first = found.alarm[alarmed].argmax(axis=1)
-    began = found.since[alarmed, first]
-    order = np.argsort(began, kind="stable")
-    pairs = zip(alarmed[order], began[order], strict=True)
-    return tuple((int(stream), int(day)) for stream, day in pairs)
 
 
 def _effect(days: Calibrated, since: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ import polars as pl
 
 from observability.store.read import Window, frame, one
 from observability.store.read_decisions import Filters, bucket_width, condition
-from observability.store.read_drift import recorded_at
+from observability.store.read_drift import Input, Rows, recorded_at
 from observability.store.read_explained import Explained, asked, columns, of_model, of_spec
 
 BUCKETS = 60
@@ -170,6 +170,38 @@ def inputs_compared(
             **names,
         },
     )
+
+
+def mean_parts(
+    con: duckdb.DuckDBPyConnection, of: Explained, window: Window, device: str | None = None
+) -> dict[str, Any]:
+    """Weighted means over a window, of the fleet or of a device: attributions (how many), base, output, phi.
+
+    phi is a list by input; all means are None where there is nothing.
+    """
+    means = ", ".join(f"sum(weight * phi[{n}]::DOUBLE) / sum(weight)" for n in _places(of))
+    return one(
+        con,
+        "SELECT count(*) AS attributions, sum(weight * base) / sum(weight) AS base,"
+        f" sum(weight * output) / sum(weight) AS output, [{means}] AS phi FROM attributions"
+        f" WHERE {of_spec(window)} AND status = 'ok' AND ($device IS NULL OR device_id = $device)",
+        {**asked(of, window, "spec"), "device": device},
+    )
+
+
+def as_rows(of: Explained, window: Window) -> Rows:
+    """Attributions as rows that can be counted: for each input its phi, as if a device recorded that."""
+    values = "".join(f", phi[{n}]::DOUBLE AS x{n - 1}" for n in _places(of))
+    return Rows(
+        "SELECT device_id, decided_at, NULL::VARCHAR AS model, NULL::TIMESTAMPTZ AS received_at"
+        f"{values} FROM attributions WHERE {of_spec(window)} AND status = 'ok'",
+        asked(of, window, "spec"),
+        tuple(Input(each.name) for each in of.inputs),
+    )
+
+
+def _places(of: Explained) -> range:
+    return range(1, len(of.inputs) + 1)
 
 
 def _selected(

@@ -16,7 +16,6 @@ from observability.monitor.evidence import (
     SATURATED,
     Evidence,
     evidence,
-    first_moved,
     gathered,
     ranked,
 )
@@ -233,12 +232,3 @@ def test_weather_that_all_devices_share_is_no_change_of_one_and_hides_none() -> 
     assert found[0, :5].any()
     assert found[0].mean() > 0.8
     assert not found[1:].any()
-
-
-def test_what_moved_first_comes_first(healthy: np.ndarray) -> None:
-    onset = np.array([12, 3, 40, 8])
-    days = np.arange(30)[None, :, None]
-    moved = binned(healthy[:4, DAYS:] + 3.0 * (days >= onset[:, None, None]))
-    first = first_moved(of(binned(healthy[:4, :DAYS]), moved))
-    assert [stream for stream, _ in first] == [1, 3, 0]
-    assert np.allclose([day for _, day in first], [3, 8, 12], atol=1)

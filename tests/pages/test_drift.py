@@ -24,8 +24,6 @@ from observability.store.read_drift import DecidedType, decided_types
 from observability.store.write import Writer
 from tests.pages.seed import START, TRAP
 from tests.pages.test_pages import title, words
-from tests.troubled import recorded
-from tests.troubled import troubled as troubles
 from traces import Decision, ModelVersion
 from traces.device import RecordedClock, Recorder
 
@@ -43,11 +41,6 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with serving(store, clock) as url:
         _live(url, clock)
     return store
-
-
-@pytest.fixture(scope="session")
-def troubled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return recorded(tmp_path_factory.mktemp("troubled") / "fleet", troubles)
 
 
 @pytest.fixture
@@ -115,7 +108,8 @@ def test_figures_show_what_was_counted_and_escape_names(con) -> None:
     assert "PSI" in figure.data[1].customdata[1][0]
     at = shown.names.index("temperature")
     values = overlay(shown, "temperature", None)
-    bars = drawn_overlay(values, shown.baseline.inputs[at], shown.baseline.bins[at]).data
+    of, bins = shown.baseline.inputs[at], shown.baseline.bins[at]
+    bars = drawn_overlay(values, of, bins).data
     assert [sum(bar.y) for bar in bars] == pytest.approx([1, 1])
     assert values.now.sum() == only(con).decisions
 
@@ -141,7 +135,7 @@ def test_the_page_says_first_that_nothing_can_be_judged_yet_and_why(open_page, b
     said = words(app)
     assert "PSI is shown, never alarmed on" in said
     assert "the first days of this store, as no reference is registered" in said
-    assert len(app.get("plotly_chart")) == 3
+    assert len(app.get("plotly_chart")) == 2
 
 
 def test_the_page_says_first_what_is_wrong_since_when_and_on_whom(open_page, troubled) -> None:
@@ -159,10 +153,56 @@ def test_the_page_says_first_what_is_wrong_since_when_and_on_whom(open_page, tro
     assert not app.exception
     assert app.selectbox(key="drift_device").value == "pump-2"
     assert app.selectbox(key="drift_input").value == "temperature"
+    assert "How far has temperature moved? :gray[pump-2, never alarmed on]" in words(app)
+
+
+def test_since_when_names_the_onset_what_moved_first_and_what_was_changed(
+    open_page, troubled
+) -> None:
+    app = open_page(
+        "drift", troubled, range="all", drift_question="Since when", drift_device="pump-2"
+    )
+    assert not app.exception
+    said = words(app)
+    assert "temperature has moved since 2026-01-2" in said
+    assert "pressure moved first, on pump-3, 2026-01-23; then " in said
+    assert "On pump-2 nothing that is recorded was changed about then." in said
+    assert "From 1,000 on it alarms" in said
+    asked = {"drift_question": "Since when", "drift_input": "speed", "drift_device": "pump-1"}
+    quiet = words(open_page("drift", troubled, range="all", **asked))
+    assert "No alarm on speed: evidence came to" in quiet
+
+
+def test_whose_names_the_devices_that_carry_the_shift(open_page, troubled) -> None:
+    app = open_page("drift", troubled, range="all", drift_question="Whose")
+    assert not app.exception
+    said = words(app)
+    assert "pump-1 and pump-4 carry" in said
+    assert "Exact shares of the fleet's shift; all sum to 100 %" in said
+    assert "beside the fleet's baseline" in said
+
+
+def test_does_it_matter_tells_what_moved_and_what_moved_the_scores(open_page, troubled) -> None:
+    app = open_page("drift", troubled, range="all", drift_question="Does it matter", drift_device="pump-2",
+                    drift_input="temperature")  # fmt: skip
+    assert not app.exception
+    said = words(app)
+    assert "the shift of temperature reaches the scores" in said
+    assert "temperature alarms and matters" in said
+    assert "most of all by temperature" in said
+    assert "The parts add up to the change" in said
+    assert len(app.get("plotly_chart")) == 3
+
+
+def test_without_explanations_it_is_said_how_to_get_them(open_page, bare) -> None:
+    app = open_page("drift", bare, drift_question="Does it matter")
+    assert not app.exception
+    assert "An explained decision was not found." in words(app)
+    assert "No model is registered" in words(app)
 
 
 def test_the_page_says_whose_reference_is_the_baseline(open_page, seeded) -> None:
-    app = open_page("drift", seeded.store)
+    app = open_page("drift", seeded.store, drift_question="Whose")
     assert not app.exception
     assert "Baseline: the reference of pump-wear 1.0.0, 1,200 decisions" in words(app)
     assert "beside the fleet's baseline" in words(app)
@@ -181,6 +221,14 @@ def test_a_constant_input_is_called_so(open_page, bare) -> None:
     assert "stage is constant at 2 in the baseline, so it has no PSI." in words(app)
 
 
+@pytest.mark.parametrize("question", ["Since when", "Whose", "Does it matter"])
+def test_odd_inputs_and_names_have_an_answer_to_each_question(open_page, bare, question) -> None:
+    for asked in ({"drift_input": "stage"}, {"drift_input": "mode", "drift_device": TRAP}):
+        app = open_page("drift", bare, drift_question=question, **asked)
+        assert not app.exception
+        assert "![trap](" not in "\n".join(str(e.value) for e in (*app.header, *app.markdown))
+
+
 def test_a_device_that_looks_like_markdown_stays_a_name(open_page, bare) -> None:
     app = open_page("drift", bare, drift_device=TRAP)
     assert not app.exception
@@ -191,7 +239,7 @@ def test_a_device_that_looks_like_markdown_stays_a_name(open_page, bare) -> None
 def test_what_is_not_there_is_left_out(open_page, bare) -> None:
     app = open_page("drift", bare, drift_device="nobody", drift_input="nothing", drift_type="x")
     assert not app.exception
-    assert len(app.get("plotly_chart")) == 3
+    assert len(app.get("plotly_chart")) == 2
 
 
 def test_a_time_without_decisions_is_told_apart_from_no_data(open_page, bare, empty) -> None:
