@@ -16,6 +16,7 @@ import polars as pl
 
 from observability.store.read import Window, frame, one
 from observability.store.read_decisions import bucket_width
+from observability.store.read_rollups import by_type, rollup
 
 COMPARED_VALUES = 1_000_000
 """Input values of the others that a comparison reads at most; of more decisions a fixed share."""
@@ -24,20 +25,13 @@ CHANGES_SHOWN = 12
 _IN_WINDOW = "($start IS NULL OR decided_at >= $start) AND ($end IS NULL OR decided_at < $end)"
 _CHOSEN = f"decision_type = $type AND {_IN_WINDOW}"
 
-_TYPES = f"""
-SELECT decision_type AS type, count(*) AS decisions_ever,
-    min(decided_at) AS first_ever_at, max(decided_at) AS last_ever_at,
-    arg_max(decision_id, decided_at) AS last_decision_id,
-    arg_max(action, decided_at) AS last_action, arg_max(disposition, decided_at) AS last_disposition,
-    arg_max(resource_id, decided_at) AS last_resource_id,
-    count(*) FILTER ({_IN_WINDOW}) AS decisions,
-    count(*) FILTER (disposition = 'blocked' AND {_IN_WINDOW}) AS blocked,
-    min(decided_at) FILTER ({_IN_WINDOW}) AS first_at,
-    max(decided_at) FILTER ({_IN_WINDOW}) AS last_at
+_WITHIN = f"""
+SELECT decision_type AS type, count(*) AS decisions,
+    count(*) FILTER (disposition = 'blocked') AS blocked,
+    min(decided_at) AS first_at, max(decided_at) AS last_at
 FROM decisions
-WHERE device_id = $device
+WHERE device_id = $device AND {_IN_WINDOW}
 GROUP BY decision_type
-ORDER BY decisions_ever DESC, type
 """
 
 _RESOURCE = "SELECT attributes FROM resources WHERE resource_id = $resource LIMIT 1"
@@ -205,9 +199,15 @@ class Course:
 
 def known(con: duckdb.DuckDBPyConnection, device_id: str, window: Window) -> Known | None:
     """A device as ever seen; None where it never decided."""
-    types = frame(con, _TYPES, {"device": device_id, **window.parameters()})
-    if types.is_empty():
+    ever = by_type(rollup(con, device_id))
+    if ever.is_empty():
         return None
+    within = frame(con, _WITHIN, {"device": device_id, **window.parameters()})
+    types = (
+        ever.join(within, on="type", how="left")
+        .with_columns(pl.col("decisions", "blocked").fill_null(0))
+        .sort("decisions_ever", "type", descending=[True, False])
+    )
     last = types.sort("last_ever_at")["last_resource_id"][-1]
     resource = one(con, _RESOURCE, {"resource": last})
     return Known(device_id, types, resource.get("attributes") or {})

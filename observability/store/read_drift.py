@@ -16,6 +16,7 @@ import duckdb
 import polars as pl
 
 from observability.store.read import Window, frame, one
+from observability.store.read_rollups import model_versions, rollup
 from traces import ModelVersion
 
 BINS = 10
@@ -25,15 +26,6 @@ MOST_INPUTS = 100
 LEVELS = 30
 """Levels of a categorical that have a bin of their own where no model names them."""
 _DECILES = [number / BINS for number in range(1, BINS)]
-
-_TYPES = """
-SELECT decision_type, count(*) AS decisions, count(DISTINCT device_id) AS devices,
-    min(decided_at) AS first_at, max(decided_at) AS last_at,
-    list(DISTINCT {'name': model_name, 'version': model_version, 'digest': model_digest}) AS models
-FROM decisions
-GROUP BY decision_type
-ORDER BY decision_type
-"""
 
 _LAYOUTS = """
 SELECT layout_id, names, categorical_names FROM layouts WHERE decision_type = $type
@@ -117,10 +109,16 @@ class Bins:
 
 def decided_types(con: duckdb.DuckDBPyConnection) -> tuple[DecidedType, ...]:
     """The decision types of a store."""
-    rows = frame(con, _TYPES).iter_rows(named=True)
     return tuple(
-        DecidedType(**{**row, "models": tuple(ModelVersion(**model) for model in row["models"])})
-        for row in rows
+        DecidedType(
+            decision_type=str(decision_type),
+            decisions=sum(rows["decisions"]),
+            devices=rows["device_id"].n_unique(),
+            first_at=min(rows["first_at"].to_list()),
+            last_at=max(rows["last_at"].to_list()),
+            models=model_versions(rows),
+        )
+        for (decision_type,), rows in sorted(rollup(con).group_by("decision_type"))
     )
 
 
