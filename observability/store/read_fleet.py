@@ -43,7 +43,8 @@ GROUP BY ALL
 _GATES = """
 SELECT gate.name AS gate,
     count(*) AS judged,
-    count(*) FILTER (gate.verdict = 'block') AS blocked
+    count(*) FILTER (gate.verdict = 'block') AS blocked,
+    count(*) FILTER (gate.kind = 'human') AS by_people
 FROM (
     SELECT unnest(gates) AS gate
     FROM decisions
@@ -155,10 +156,11 @@ class Fleet:
     `devices`: those of `pulses`, decisions and blocked (of the window). `gates`: gate, judged, blocked.
     `limits` that differ from a rule's most frequent one, in the unit of its input: gate, limit, usual,
     devices (of all_devices that it judged), judged, blocked, first_at, last_at.
-    `people` at human gates, over the window and 14 days before: gate, person, judged,
-    passed, run (passes since the last verdict that was none), run_since, run_answer_s, answer_s (medians),
-    chosen (judged in the window). `versions`, over all time before the window's end: decision_type,
-    model_name, model_version, device_id, recommendation, decisions, first_at, chosen (of the window).
+    `people` at human gates, over the window and, where any was asked in it, 14 days before: gate, person,
+    judged, passed, run (passes since the last verdict that was none), run_since, run_answer_s, answer_s
+    (medians), chosen (judged in the window). `versions`, over all time before the window's end:
+    decision_type, model_name, model_version, device_id, recommendation, decisions, first_at, chosen (of the
+    window).
     `rejects`: reason, rejected, devices, newest_received_at. `strange_models`, whose artifact is
     not registered: model, model_digest, decisions, devices, other_digest. `chains` are as of now.
     """
@@ -178,13 +180,14 @@ class Fleet:
 def fleet(con: duckdb.DuckDBPyConnection, window: Window) -> Fleet:
     """The fleet over a window. Rejects and conflicts have no decision time and go by receipt."""
     chosen = window.parameters()
-    rolled, since = rollup(con), frame(con, _SINCE, chosen)
+    rolled, since, gates = rollup(con), frame(con, _SINCE, chosen), frame(con, _GATES, chosen)
+    back = _look_back(window) if sum(gates["by_people"]) else window.start
     return Fleet(
         totals=Totals(**one(con, _TOTALS, chosen)),
         devices=_devices(rolled, since),
-        gates=frame(con, _GATES, chosen),
+        gates=gates.drop("by_people"),
         limits=frame(con, _LIMITS, chosen),
-        people=frame(con, _PEOPLE, {**chosen, "back": _look_back(window)}),
+        people=frame(con, _PEOPLE, {**chosen, "back": back}),
         versions=_versions(rolled, since),
         rejects=frame(con, _REJECTS, chosen),
         conflicts=one(con, _CONFLICTS, chosen)["conflicts"],

@@ -21,17 +21,17 @@ _KEY = (
     "model_name",
     "model_version",
     "model_digest",
+    "resource_id",
     "recommendation",
 )
-_LASTS = ("last_decision_id", "last_action", "last_disposition", "last_resource_id")
+_LASTS = ("last_decision_id", "last_action", "last_disposition")
 
 _COUNTED = """
-SELECT device_id, decision_type, model_name, model_version, model_digest, recommendation,
+SELECT device_id, decision_type, model_name, model_version, model_digest, resource_id, recommendation,
     count(*) AS decisions, min(decided_at) AS first_at, max(decided_at) AS last_at,
     arg_max(decision_id, decided_at) AS last_decision_id,
     arg_max(action, decided_at) AS last_action,
     arg_max(disposition, decided_at) AS last_disposition,
-    arg_max(resource_id, decided_at) AS last_resource_id,
     min(received_at) AS first_received_at
 FROM decisions
 WHERE ($device IS NULL OR device_id = $device)
@@ -45,10 +45,9 @@ def rollup(
 ) -> pl.DataFrame:
     """All decisions, of the fleet or of a device; or those that arrived below `before` (`Writer.settled`).
 
-    One row for each device_id, decision_type, model_name, model_version, model_digest and
+    One row for each device_id, decision_type, model_name, model_version, model_digest, resource_id and
     recommendation (None: the model proposed nothing), with decisions, first_at, last_at (decided), of the
-    decision at last_at last_decision_id, last_action, last_disposition and last_resource_id, and
-    first_received_at. Times UTC.
+    decision at last_at last_decision_id, last_action and last_disposition, and first_received_at. Times UTC.
     """
     asked = {"device": device_id}
     if schema_version(con) < _SINCE_VERSION:
@@ -105,6 +104,7 @@ def by_type(rolled: pl.DataFrame) -> pl.DataFrame:
             pl.col("first_at").min().alias("first_ever_at"),
             pl.col("last_at").last().alias("last_ever_at"),
             pl.col(*_LASTS).last(),
+            pl.col("resource_id").last().alias("last_resource_id"),
         )
     )
 

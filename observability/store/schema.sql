@@ -297,14 +297,14 @@ CREATE TABLE rollups (                -- replaced, not appended: what devices de
     model_name VARCHAR,
     model_version VARCHAR,
     model_digest VARCHAR,
+    resource_id VARCHAR,              -- resources: the program that sent them
     recommendation VARCHAR,           -- NULL = none
     decisions BIGINT,
     first_at TIMESTAMPTZ,             -- decided_at of the first of them,
-    last_at TIMESTAMPTZ,              -- of the last, of which the next four are
+    last_at TIMESTAMPTZ,              -- of the last, of which the next three are
     last_decision_id VARCHAR,
     last_action VARCHAR,
     last_disposition VARCHAR,
-    last_resource_id VARCHAR,
     first_received_at TIMESTAMPTZ,    -- received_at of the one that came first
     arrival BIGINT,                   -- decisions of a lower arrival are in a row, the others in none; the same in all
     received_at TIMESTAMPTZ           -- when it came to be so

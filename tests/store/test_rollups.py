@@ -23,9 +23,9 @@ from traces.device import RecordedClock
 
 HOUR_NS = 3600 * 10**9
 COUNTED = """
-SELECT device_id, decision_type, model_name, model_version, model_digest, recommendation, count(*),
-    min(decided_at), max(decided_at), max_by(decision_id, decided_at), max_by(action, decided_at),
-    max_by(disposition, decided_at), max_by(resource_id, decided_at), min(received_at)
+SELECT device_id, decision_type, model_name, model_version, model_digest, resource_id, recommendation,
+    count(*), min(decided_at), max(decided_at), max_by(decision_id, decided_at),
+    max_by(action, decided_at), max_by(disposition, decided_at), min(received_at)
 FROM decisions GROUP BY ALL ORDER BY ALL
 """
 
