@@ -1,10 +1,10 @@
-"""What a store's size costs: a commit and three pages' queries at 100,000 decisions and at 10 million.
+"""What a store's size costs: a commit, the pages' queries and alerts, at 100,000 decisions and at 10 million.
 
 A store is filled through the Writer with whole chains, 100,000 decisions a day, so that 10 million
 are 100 days, a day in each commit, and then maintained: the files end as those of a receiver's smaller
 commits do. Both stores are served side by side, and each request and each query is timed on the one and
 on the other in turn, so that what else the machine does meets both. The queries are those of the pages, over
-the newest 24 hours, which is what a page opens with; the times are medians.
+the newest 24 hours of each store, and those of the alerts, evaluated each minute; the times are medians.
 
     python benchmarks/growth.py --in FOLDER    keeps the stores there, and takes those that are there
 """
@@ -19,7 +19,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import duckdb
@@ -33,7 +33,17 @@ import observability
 from observability.collect.bodies import Body, Stamp
 from observability.collect.limits import Limits
 from observability.collect.scan.together import decode_together
-from observability.store import read, read_decisions, read_fleet
+from observability.monitor.evaluation import evaluate
+from observability.store import (
+    lake,
+    read,
+    read_decisions,
+    read_device,
+    read_device_changes,
+    read_drift,
+    read_fleet,
+    read_health,
+)
 from observability.store.pieces import NO_HEAD, link
 from observability.store.read import Window
 from observability.store.stored import stored_decision
@@ -48,7 +58,8 @@ FILLED = "filled"
 """The mark of a store that is whole."""
 Call = Callable[[], object]
 
-_ONE = "SELECT any_value(decision_id) FROM decisions WHERE device_id = 'grown-7'"
+DEVICE, TYPE = "grown-7", "bench.act"
+_NEWEST = "SELECT max(decided_at), any_value(decision_id) FROM decisions WHERE device_id = ?"
 
 _RENEWED = """
 WITH timed AS (
@@ -170,23 +181,39 @@ def _latencies(*stores: Path) -> list[dict[str, float]]:
         _in_turn(found, "commit_ms", posts, COMMITS)
     with contextlib.ExitStack() as stack:
         cons = [stack.enter_context(observability.connect(store)) for store in stores]
-        end = datetime.now(UTC)
-        window = Window(end - timedelta(days=1), end)
-        filters = read_decisions.Filters(window)
-        keys = [con.sql(_ONE).fetchall()[0][0] for con in cons]
-        queries: dict[str, list[Call]] = {
-            "fleet_ms": [lambda con=con: read_fleet.fleet(con, window) for con in cons],
-            "freshness_ms": [lambda con=con: read.freshness(con) for con in cons],
-            "choices_ms": [lambda con=con: read_decisions.choices(con, window) for con in cons],
-            "decisions_ms": [lambda con=con: read_decisions.matching(con, filters) for con in cons],
-            "decision_ms": [
-                lambda con=con, key=key: stored_decision(con, key)
-                for con, key in zip(cons, keys, strict=True)
-            ],
-        }
-        for name, calls in queries.items():
-            _in_turn(found, name, calls, QUERIES)
+        asked = [_queries(con, store) for con, store in zip(cons, stores, strict=True)]
+        for name in asked[0]:
+            _in_turn(found, name, [queries[name] for queries in asked], QUERIES)
     return found
+
+
+def _queries(con: duckdb.DuckDBPyConnection, store: Path) -> dict[str, Call]:
+    """What a store is asked, each as the pages and the alerts' worker ask it: within one commit."""
+    newest, key = con.execute(_NEWEST, [DEVICE]).fetchall()[0]
+    window = Window(newest - timedelta(days=1))
+    calls: dict[str, Call] = {
+        "fleet_ms": lambda: read_fleet.fleet(con, window),
+        "freshness_ms": lambda: read.freshness(con),
+        "choices_ms": lambda: read_decisions.choices(con, window),
+        "decisions_ms": lambda: read_decisions.matching(con, read_decisions.Filters(window)),
+        "decision_ms": lambda: stored_decision(con, key),
+        "device_ms": lambda: read_device.known(con, DEVICE, window),
+        "changes_ms": lambda: read_device_changes.changes(con, DEVICE, TYPE, window),
+        "health_ms": lambda: read_health.health(con, store, window),
+        "types_ms": lambda: read_drift.decided_types(con),
+    }
+    return {
+        **{name: _within(con, call) for name, call in calls.items()},
+        "alerts_ms": lambda: evaluate(con, store),
+    }
+
+
+def _within(con: duckdb.DuckDBPyConnection, call: Call) -> Call:
+    def read_once() -> object:
+        with lake.reading(con):
+            return call()
+
+    return read_once
 
 
 def _commits(server: Server) -> Call:

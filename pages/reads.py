@@ -173,7 +173,8 @@ def _freshness(commit: Commit) -> Freshness:
 
 @st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
 def _fleet(commit: Commit, window: Window) -> Fleet:
-    return read_fleet.fleet(cursor(commit.store), window)
+    with reading(commit) as con:
+        return read_fleet.fleet(con, window)
 
 
 @st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)
@@ -194,7 +195,8 @@ def types_of(commit: Commit) -> tuple[DecidedType, ...]:
 
 @st.cache_data(ttl=_FORGET, max_entries=64, show_spinner=False)
 def _device(commit: Commit, device_id: str, window: Window) -> Known | None:
-    return read_device.known(cursor(commit.store), device_id, window)
+    with reading(commit) as con:
+        return read_device.known(con, device_id, window)
 
 
 @st.cache_data(ttl=_FORGET, max_entries=64, show_spinner=False)

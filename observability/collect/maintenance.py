@@ -1,4 +1,4 @@
-"""Maintenance beside the receiver: small files are merged as they come, the rest once an hour.
+"""Maintenance beside the receiver: small files are merged and decisions summed as they come, the rest hourly.
 
 Commits wait while a step runs, so steps are short, and rest between them for longer than each took.
 """
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from observability.store import maintain
 from observability.store.lake import cursor, snapshot_id
 from observability.store.maintain_files import GRACE, MANY, Step, merge, remove
+from observability.store.maintain_rollups import ENOUGH, roll_up
 from observability.store.worker import pace
 from observability.store.write import Writer
 
@@ -65,6 +66,7 @@ class Maintenance:
             self._record()
         elif self._changed():
             yield from maintain.counted(merge(self._writer, self._con, MANY), self._run)
+            yield from maintain.counted(roll_up(self._writer, self._con, ENOUGH), self._run)
         if began >= self._next_removal:
             self._next_removal = began + _REMOVE_EVERY_S
             yield from maintain.counted(remove(self._writer, self._con, GRACE), self._run)

@@ -1,4 +1,4 @@
-"""One run of maintenance: rows expire, chain events are folded, small files merged, old ones removed.
+"""One run of maintenance: rows expire, what is summed up is made anew, small files merged, old ones removed.
 
 One process at a time maintains a store: who has its lease. Each step is a transaction of its own: a run
 may end after any of them, also by a kill, and the next one goes on.
@@ -18,6 +18,7 @@ from observability.store.lake import ALIAS, cursor
 from observability.store.maintain_files import GRACE, STEP_BYTES, Step, merge, remove
 from observability.store.maintain_fold import fold
 from observability.store.maintain_retention import expire, retention_days
+from observability.store.maintain_rollups import roll_up
 from observability.store.schema import arrow_table
 from observability.store.write import Writer
 from traces.errors import StoreError
@@ -43,8 +44,9 @@ class Run:
     removed: int = 0
 
     def add(self, step: Step) -> None:
-        """Count a step."""
-        setattr(self, step.what, getattr(self, step.what) + step.count)
+        """Count a step; sums are made of what stays, and are no change to tell of."""
+        if step.what != "rolled up":
+            setattr(self, step.what, getattr(self, step.what) + step.count)
 
     @property
     def did_something(self) -> bool:
@@ -79,6 +81,7 @@ def steps(
     with cursor(writer.con) as con:
         for part in (
             expire(writer, con, run.retention_days),
+            roll_up(writer, con),
             fold(writer, con),
             merge(writer, con, 2, step_bytes),
             remove(writer, con, grace),

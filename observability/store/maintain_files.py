@@ -56,12 +56,12 @@ ORDER BY snapshot_id
 """
 """Snapshots that have not been the newest for so long: who began to read one is done with it."""
 
-What = Literal["expired", "folded", "merged", "removed"]
+What = Literal["expired", "rolled up", "folded", "merged", "removed"]
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What one transaction did: rows expired or folded, files merged or removed.
+    """What one transaction did: rows expired, rolled up or folded, files merged or removed.
 
     `left` of them are known to be left to do, in this table.
     """

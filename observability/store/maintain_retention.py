@@ -2,7 +2,7 @@
 
 What accounts for a chain outlives its spans: chain_events, and the tombstones that say what was dropped.
 Attributions leave with their decisions, whenever they were computed, and cubes with those that they count:
-what only a hold keeps is no longer counted.
+what only a hold keeps is no longer counted. The sum over all time leaves with any decision, to be made anew.
 """
 
 from __future__ import annotations
@@ -39,10 +39,11 @@ _STAYS = {
 """The tables whose rows expire, in this order, and which of them stay all the same."""
 _AGE_BY = {"attributions": "decided_at"}
 """What a table's rows expire by, if not received_at: no decision was received before it was made."""
-_HOLDS = """
-SELECT min(first_at), max(last_at) FROM holds
+HOLDS = """
+SELECT min(first_at) AS first_at, max(last_at) AS last_at FROM holds
 WHERE hold_id NOT IN (SELECT hold_id FROM holds WHERE released)
 """
+"""Between which decisions are held; NULL: nothing is."""
 _STEP_ROWS = 50_000
 
 
@@ -91,8 +92,10 @@ def expire(writer: Writer, con: duckdb.DuckDBPyConnection, days: int) -> Iterato
 
 def _expire_files(writer: Writer, table: str, files: list[str], before: datetime) -> None:
     at = _AGE_BY.get(table, "received_at")
-    with writer.changing(table) as con:
+    with writer.changing(table, "rollups") as con:
         _pin(con)
+        if table == "decisions":
+            con.execute("DELETE FROM rollups")
         con.execute(
             f"CREATE TEMP TABLE stays AS FROM {table} WHERE list_contains($files, filename)"
             f" AND ({at} >= $before OR coalesce({_STAYS[table]}, false))",
@@ -103,7 +106,7 @@ def _expire_files(writer: Writer, table: str, files: list[str], before: datetime
 
 def _pin(con: duckdb.DuckDBPyConnection) -> None:
     """Make the temporary table `pinned` of the decisions that are under hold now."""
-    first, last = con.execute(_HOLDS).fetchall()[0]
+    first, last = con.execute(HOLDS).fetchall()[0]
     con.execute(
         "CREATE OR REPLACE TEMP TABLE pinned AS"
         " SELECT device_id, decision_id, coalesce(chain_id, '') AS chain_id FROM held"

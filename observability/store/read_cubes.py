@@ -19,7 +19,7 @@ from observability.store.count import count
 from observability.store.cube import Cube, from_lists, summed
 from observability.store.lake import has_table, schema_version
 from observability.store.read import Window, frame
-from observability.store.read_drift import Bins, Input, of_decisions
+from observability.store.read_drift import Bins, Input, decided_types, of_decisions
 from traces import ModelVersion
 
 DAY_HOURS, HOUR_HOURS = 24, 1
@@ -38,9 +38,6 @@ SELECT time_bucket(to_seconds($width_s), starts_at) AS at, device_id, model, dec
 FROM cubes
 WHERE bins_id = $bins AND decision_type = $type AND hours = $hours::UTINYINT  -- or it reads all files
     AND ($start IS NULL OR starts_at >= $start) AND ($end IS NULL OR starts_at < $end)
-"""
-_DECIDING = """
-SELECT DISTINCT decision_type, model_name, model_version, model_digest FROM decisions ORDER BY ALL
 """
 _PROGRESS = """
 SELECT w.bins_id, w.decision_type, w.received_at AS counted_at,
@@ -102,7 +99,7 @@ def watermark(con: duckdb.DuckDBPyConnection, asked: Counted) -> int:
 
 def deciding(con: duckdb.DuckDBPyConnection) -> list[tuple[str, ModelVersion]]:
     """Which model versions decided what."""
-    return [(row[0], ModelVersion(*row[1:])) for row in con.execute(_DECIDING).fetchall()]
+    return [(of.decision_type, model) for of in decided_types(con) for model in of.models]
 
 
 def progress(con: duckdb.DuckDBPyConnection) -> pl.DataFrame:

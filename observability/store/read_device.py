@@ -16,28 +16,21 @@ import polars as pl
 
 from observability.store.read import Window, frame, one
 from observability.store.read_decisions import bucket_width
+from observability.store.read_device_changes import changes
+from observability.store.read_rollups import by_type, rollup
 
 COMPARED_VALUES = 1_000_000
 """Input values of the others that a comparison reads at most; of more decisions a fixed share."""
-CHANGES_SHOWN = 12
-"""A device that changes its model or firmware more often is shown with the first of each only."""
 _IN_WINDOW = "($start IS NULL OR decided_at >= $start) AND ($end IS NULL OR decided_at < $end)"
 _CHOSEN = f"decision_type = $type AND {_IN_WINDOW}"
 
-_TYPES = f"""
-SELECT decision_type AS type, count(*) AS decisions_ever,
-    min(decided_at) AS first_ever_at, max(decided_at) AS last_ever_at,
-    arg_max(decision_id, decided_at) AS last_decision_id,
-    arg_max(action, decided_at) AS last_action, arg_max(disposition, decided_at) AS last_disposition,
-    arg_max(resource_id, decided_at) AS last_resource_id,
-    count(*) FILTER ({_IN_WINDOW}) AS decisions,
-    count(*) FILTER (disposition = 'blocked' AND {_IN_WINDOW}) AS blocked,
-    min(decided_at) FILTER ({_IN_WINDOW}) AS first_at,
-    max(decided_at) FILTER ({_IN_WINDOW}) AS last_at
+_WITHIN = f"""
+SELECT decision_type AS type, count(*) AS decisions,
+    count(*) FILTER (disposition = 'blocked') AS blocked,
+    min(decided_at) AS first_at, max(decided_at) AS last_at
 FROM decisions
-WHERE device_id = $device
+WHERE device_id = $device AND {_IN_WINDOW}
 GROUP BY decision_type
-ORDER BY decisions_ever DESC, type
 """
 
 _RESOURCE = "SELECT attributes FROM resources WHERE resource_id = $resource LIMIT 1"
@@ -97,30 +90,6 @@ SELECT feature.name AS name, any_value(feature.unit) AS unit
 FROM (SELECT unnest(features) AS feature FROM models)
 WHERE feature.unit <> ''
 GROUP BY feature.name
-"""
-
-_CHANGES = """
-WITH ran AS (
-    SELECT decided_at, decision_id, decision_type, model_name || ' ' || model_version AS model,
-        attributes['service.version'] AS firmware
-    FROM decisions LEFT JOIN resources USING (resource_id)
-    WHERE decisions.device_id = $device
-), before AS (
-    SELECT *,
-        lag(model) OVER (PARTITION BY decision_type ORDER BY decided_at, decision_id) AS model_before,
-        lag(firmware) OVER (ORDER BY decided_at, decision_id) AS firmware_before
-    FROM ran
-), changes AS (
-    SELECT decided_at, 'model' AS kind, model AS version FROM before
-    WHERE decision_type = $type AND model IS DISTINCT FROM model_before
-    UNION ALL
-    SELECT decided_at, 'firmware', 'firmware ' || firmware FROM before
-    WHERE firmware IS DISTINCT FROM firmware_before AND firmware IS NOT NULL
-)
-SELECT decided_at, kind, version,
-    row_number() OVER (PARTITION BY kind, version ORDER BY decided_at) > 1 AS again
-FROM changes
-ORDER BY decided_at, kind DESC, version
 """
 
 _OUTCOMES = f"""
@@ -184,8 +153,7 @@ class Course:
     others_asked, others_blocked.
     `inputs`, in the model's order: name, bucket, n, median, least, most of this device, others,
     low, middle, high (5th, 50th, 95th percentile of the others, None where there are none).
-    `changes` of firmware and of the type's model, over all time: decided_at, kind (model, firmware),
-    version, again (it ran before).
+    `changes` of firmware and of the type's model, as `changes` gives them.
     `outcomes`: label, decisions, newest_at. `units`, by input, as the registered models state them.
     """
 
@@ -205,9 +173,15 @@ class Course:
 
 def known(con: duckdb.DuckDBPyConnection, device_id: str, window: Window) -> Known | None:
     """A device as ever seen; None where it never decided."""
-    types = frame(con, _TYPES, {"device": device_id, **window.parameters()})
-    if types.is_empty():
+    ever = by_type(rollup(con, device_id))
+    if ever.is_empty():
         return None
+    within = frame(con, _WITHIN, {"device": device_id, **window.parameters()})
+    types = (
+        ever.join(within, on="type", how="left")
+        .with_columns(pl.col("decisions", "blocked").fill_null(0))
+        .sort("decisions_ever", "type", descending=[True, False])
+    )
     last = types.sort("last_ever_at")["last_resource_id"][-1]
     resource = one(con, _RESOURCE, {"resource": last})
     return Known(device_id, types, resource.get("attributes") or {})
@@ -240,7 +214,7 @@ def course(
         inputs=_inputs(
             con, {**chosen, "first_at": row["first_at"], "last_at": row["last_at"]}, width
         ),
-        changes=_changes(frame(con, _CHANGES, {"device": seen.device_id, "type": decision_type})),
+        changes=changes(con, seen.device_id, decision_type, window),
         outcomes=frame(con, _OUTCOMES, chosen),
         units=dict(frame(con, _UNITS).iter_rows()),
     )
@@ -291,9 +265,3 @@ def _inputs(
         .sort(pl.col("place").min().over("name"), "name", "bucket")
         .drop("place")
     )
-
-
-def _changes(changes: pl.DataFrame) -> pl.DataFrame:
-    many = pl.len().over("kind") > CHANGES_SHOWN
-    kept = changes.filter(~many | ~pl.col("again"))
-    return kept.filter(pl.int_range(pl.len()).over("kind") < CHANGES_SHOWN)

@@ -16,6 +16,7 @@ import duckdb
 import polars as pl
 
 from observability.store.read import Window, frame, one
+from observability.store.read_rollups import model_versions, rollup
 from traces import ModelVersion
 
 BINS = 10
@@ -26,20 +27,8 @@ LEVELS = 30
 """Levels of a categorical that have a bin of their own where no model names them."""
 _DECILES = [number / BINS for number in range(1, BINS)]
 
-_BELIEVED = (
-    "FILTER (decided_at BETWEEN received_at - INTERVAL 184 DAY AND received_at + INTERVAL 1 DAY)"
-)
-"""Of times: a clock that is further off sets no bounds, unless all are, as those of an old store's import."""
-_TYPES = f"""
-SELECT decision_type, count(*) AS decisions, count(DISTINCT device_id) AS devices,
-    coalesce(min(decided_at) {_BELIEVED}, min(decided_at)) AS first_at,
-    coalesce(max(decided_at) {_BELIEVED}, max(decided_at)) AS last_at,
-    list(DISTINCT {{'name': model_name, 'version': model_version, 'digest': model_digest}}) AS models
-FROM decisions
-GROUP BY decision_type
-ORDER BY decision_type
-"""
-
+_FIRST_AT = pl.coalesce(pl.col("believed_first_at").min(), pl.col("first_at").min())
+_LAST_AT = pl.coalesce(pl.col("believed_last_at").max(), pl.col("last_at").max())
 _LAYOUTS = """
 SELECT layout_id, names, categorical_names FROM layouts WHERE decision_type = $type
 ORDER BY received_at, layout_id
@@ -125,10 +114,17 @@ class Bins:
 
 def decided_types(con: duckdb.DuckDBPyConnection) -> tuple[DecidedType, ...]:
     """The decision types of a store."""
-    rows = frame(con, _TYPES).iter_rows(named=True)
     return tuple(
-        DecidedType(**{**row, "models": tuple(ModelVersion(**model) for model in row["models"])})
-        for row in rows
+        DecidedType(
+            decision_type=str(decision_type),
+            decisions=sum(rows["decisions"]),
+            devices=rows["device_id"].n_unique(),
+            first_at=first_at,
+            last_at=last_at,
+            models=model_versions(rows),
+        )
+        for (decision_type,), rows in sorted(rollup(con).group_by("decision_type"))
+        for first_at, last_at in rows.select(_FIRST_AT, _LAST_AT).iter_rows()
     )
 
 

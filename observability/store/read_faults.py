@@ -10,15 +10,7 @@ import polars as pl
 
 from observability.store.read import Window, frame, one
 from observability.store.read_chains import Chains, chains
-
-_PULSES = """
-SELECT device_id, max(decided_at) AS last_decided_at, count(*) AS decisions_ever,
-    (epoch_us(max(decided_at)) - epoch_us(min(decided_at))) / 1e6 / nullif(count(*) - 1, 0)
-        AS mean_interval_s
-FROM decisions
-GROUP BY device_id
-ORDER BY device_id
-"""
+from observability.store.read_rollups import pulses, rollup
 
 _MODELS = """
 SELECT model_name || ' ' || model_version AS model, count(*) AS decisions,
@@ -52,7 +44,7 @@ class Refused:
 class Faults:
     """What may be wrong.
 
-    `pulses`, over all time: device_id, last_decided_at, decisions_ever, mean_interval_s. `models`
+    `pulses`, each device over all time. `models`
     that decided in the window without a registered artifact: model, decisions, devices, first_at,
     other_digest. `rejects` and `conflicts` of the window; `chains` as of now.
     """
@@ -68,7 +60,7 @@ def faults(con: duckdb.DuckDBPyConnection, window: Window) -> Faults:
     """What may be wrong over a window; rejects and conflicts go by receipt."""
     chosen = window.parameters()
     return Faults(
-        pulses=frame(con, _PULSES),
+        pulses=pulses(rollup(con)),
         models=frame(con, _MODELS, chosen),
         rejects=Refused(**one(con, _REFUSED.format(table="rejects"), chosen)),
         conflicts=Refused(**one(con, _REFUSED.format(table="conflicts"), chosen)),

@@ -10,6 +10,7 @@ import polars as pl
 
 from observability.store.read import Window, frame, one
 from observability.store.read_chains import Chains, chains
+from observability.store.read_rollups import pulses, rollup
 
 PEOPLE_LOOK_BACK = timedelta(days=14)
 """How long before the window a person's verdicts count."""
@@ -29,33 +30,21 @@ SELECT
 FROM chosen
 """
 
-_DEVICES = """
-WITH flagged AS (
-    SELECT *,
-        ($start IS NULL OR decided_at >= $start) AND ($end IS NULL OR decided_at < $end) AS chosen
-    FROM decisions
-)
-SELECT
-    device_id,
-    max(decided_at) AS last_decided_at,
-    count(*) FILTER (chosen) AS decisions,
-    count(*) FILTER (chosen AND disposition = 'blocked') AS blocked,
-    arg_max(action, decided_at) AS last_action,
-    arg_max(disposition, decided_at) AS last_disposition,
-    arg_max(decision_id, decided_at) AS last_decision_id,
-    arg_max(model_name || ' ' || model_version, decided_at) AS last_model,
-    (epoch_us(max(decided_at)) - epoch_us(min(decided_at))) / 1e6 / nullif(count(*) - 1, 0)
-        AS mean_interval_s,
-    count(*) AS decisions_ever
-FROM flagged
-GROUP BY device_id
-ORDER BY last_decided_at DESC, device_id
+_SINCE = """
+SELECT device_id, decision_type, model_name, model_version, recommendation,
+    count(*) FILTER ($end IS NULL OR decided_at < $end) AS chosen,
+    count(*) FILTER (disposition = 'blocked' AND ($end IS NULL OR decided_at < $end)) AS blocked,
+    count(*) FILTER (decided_at >= $end) AS after
+FROM decisions
+WHERE $start IS NULL OR decided_at >= $start
+GROUP BY ALL
 """
 
 _GATES = """
 SELECT gate.name AS gate,
     count(*) AS judged,
-    count(*) FILTER (gate.verdict = 'block') AS blocked
+    count(*) FILTER (gate.verdict = 'block') AS blocked,
+    count(*) FILTER (gate.kind = 'human') AS by_people
 FROM (
     SELECT unnest(gates) AS gate
     FROM decisions
@@ -119,15 +108,6 @@ GROUP BY gate, person
 ORDER BY gate, person
 """
 
-_VERSIONS = """
-SELECT decision_type, model_name, model_version, device_id, recommendation,
-    count(*) AS decisions, min(decided_at) AS first_at,
-    count(*) FILTER ($start IS NULL OR decided_at >= $start) AS chosen
-FROM decisions
-WHERE ($end IS NULL OR decided_at < $end) AND recommendation IS NOT NULL
-GROUP BY ALL
-"""
-
 _REJECTS = """
 SELECT reason, count(*) AS rejected, count(DISTINCT nullif(device_id, '')) AS devices,
     max(received_at) AS newest_received_at
@@ -173,14 +153,14 @@ class Totals:
 class Fleet:
     """The fleet over a window; one row of `devices` for each device ever seen.
 
-    `devices`: device_id, last_decided_at, decisions, blocked, last_action, last_disposition,
-    last_decision_id, last_model, mean_interval_s, decisions_ever. `gates`: gate, judged, blocked.
+    `devices`: those of `pulses`, decisions and blocked (of the window). `gates`: gate, judged, blocked.
     `limits` that differ from a rule's most frequent one, in the unit of its input: gate, limit, usual,
     devices (of all_devices that it judged), judged, blocked, first_at, last_at.
-    `people` at human gates, over the window and 14 days before: gate, person, judged,
-    passed, run (passes since the last verdict that was none), run_since, run_answer_s, answer_s (medians),
-    chosen (judged in the window). `versions`, over all time before the window's end: decision_type,
-    model_name, model_version, device_id, recommendation, decisions, first_at, chosen (of the window).
+    `people` at human gates, over the window and, where any was asked in it, 14 days before: gate, person,
+    judged, passed, run (passes since the last verdict that was none), run_since, run_answer_s, answer_s
+    (medians), chosen (judged in the window). `versions`, over all time before the window's end:
+    decision_type, model_name, model_version, device_id, recommendation, decisions, first_at, chosen (of the
+    window).
     `rejects`: reason, rejected, devices, newest_received_at. `strange_models`, whose artifact is
     not registered: model, model_digest, decisions, devices, other_digest. `chains` are as of now.
     """
@@ -200,17 +180,49 @@ class Fleet:
 def fleet(con: duckdb.DuckDBPyConnection, window: Window) -> Fleet:
     """The fleet over a window. Rejects and conflicts have no decision time and go by receipt."""
     chosen = window.parameters()
+    rolled, since, gates = rollup(con), frame(con, _SINCE, chosen), frame(con, _GATES, chosen)
+    back = _look_back(window) if sum(gates["by_people"]) else window.start
     return Fleet(
         totals=Totals(**one(con, _TOTALS, chosen)),
-        devices=frame(con, _DEVICES, chosen),
-        gates=frame(con, _GATES, chosen),
+        devices=_devices(rolled, since),
+        gates=gates.drop("by_people"),
         limits=frame(con, _LIMITS, chosen),
-        people=frame(con, _PEOPLE, {**chosen, "back": _look_back(window)}),
-        versions=frame(con, _VERSIONS, chosen),
+        people=frame(con, _PEOPLE, {**chosen, "back": back}),
+        versions=_versions(rolled, since),
         rejects=frame(con, _REJECTS, chosen),
         conflicts=one(con, _CONFLICTS, chosen)["conflicts"],
         strange_models=frame(con, _STRANGE_MODELS, chosen),
         chains=chains(con),
+    )
+
+
+def _devices(rolled: pl.DataFrame, since: pl.DataFrame) -> pl.DataFrame:
+    """Each device ever seen, and what it decided in the window."""
+    counts = since.group_by("device_id").agg(
+        pl.col("chosen").sum().alias("decisions"), pl.col("blocked").sum()
+    )
+    return (
+        pulses(rolled)
+        .join(counts, on="device_id", how="left")
+        .with_columns(pl.col("decisions", "blocked").fill_null(0))
+        .sort("last_decided_at", "device_id", descending=[True, False])
+    )
+
+
+def _versions(rolled: pl.DataFrame, since: pl.DataFrame) -> pl.DataFrame:
+    """What each version recommended to each device, over all time less what came after the window."""
+    key = ("decision_type", "model_name", "model_version", "device_id", "recommendation")
+    ever = (
+        rolled.drop_nulls("recommendation")
+        .group_by(key, maintain_order=True)
+        .agg(pl.col("decisions").sum(), pl.col("first_at").min())
+    )
+    return (
+        ever.join(since.drop("blocked"), on=key, how="left", maintain_order="left")
+        .with_columns(pl.col("chosen", "after").fill_null(0))
+        .with_columns(pl.col("decisions") - pl.col("after"))
+        .drop("after")
+        .filter(pl.col("decisions") > 0)
     )
 
 

@@ -9,7 +9,8 @@ import duckdb
 import polars as pl
 
 from observability.store.lake import schema_version
-from observability.store.read import frame
+from observability.store.read import frame, one
+from observability.store.read_rollups import rollup
 
 _SINCE_VERSION = 4
 
@@ -26,10 +27,13 @@ WITH referenced AS (
         LEFT JOIN explain_watermarks AS w ON w.model_name = m.name AND w.model_version = m.version
             AND w.model_digest = m.digest AND w.reference_id = r.reference_id
 ), decided AS (
-    SELECT d.model_name, d.model_version, d.model_digest, count(*) AS decisions,
-        count(*) FILTER (d.rowid > upto) AS beyond,
-        min(d.received_at) FILTER (d.rowid > upto) AS beyond_since
-    FROM decisions AS d LEFT JOIN known USING (model_name, model_version, model_digest)
+    SELECT unnest($names::VARCHAR[]) AS model_name, unnest($versions::VARCHAR[]) AS model_version,
+        unnest($digests::VARCHAR[]) AS model_digest, unnest($counts::BIGINT[]) AS decisions
+), after AS (
+    SELECT k.model_name, k.model_version, k.model_digest, count(*) AS beyond,
+        min(d.received_at) AS beyond_since
+    FROM decisions AS d JOIN known AS k USING (model_name, model_version, model_digest)
+    WHERE d.rowid > $least AND d.rowid > upto
     GROUP BY ALL
 ), attributed AS (
     SELECT model_digest, reference_id, CAST(sum(decisions) AS BIGINT) AS attributed,
@@ -52,6 +56,7 @@ WITH referenced AS (
             AS beyond
     FROM decided AS d
         FULL JOIN known AS k USING (model_name, model_version, model_digest)
+        LEFT JOIN after USING (model_name, model_version, model_digest)
         LEFT JOIN attributed AS a ON a.model_digest = k.model_digest AND a.reference_id = k.reference_id
 )
 SELECT model_name || ' ' || model_version AS model, model_digest AS digest, decisions, explained,
@@ -70,6 +75,14 @@ FROM counted
 ORDER BY decisions DESC, model, digest
 """
 """A row may have been moved since it was looked at; but what has attributions does not wait."""
+
+_LEAST = """
+SELECT min(coalesce(w.decisions, -1)) AS least
+FROM model_references AS r LEFT JOIN explain_watermarks AS w
+    ON w.model_name = r.name AND w.model_version = r.version AND w.model_digest = r.digest
+        AND w.reference_id = r.reference_id
+"""
+"""What every worker looked at; NULL: no reference is registered, so nothing waits."""
 
 _REASONS = """
 SELECT model, status AS reason, CAST(sum(decisions) AS BIGINT) AS decisions
@@ -124,4 +137,8 @@ def progress(con: duckdb.DuckDBPyConnection) -> Progress | None:
     """How far explaining has come; None in a store of an earlier version, not yet written again."""
     if schema_version(con) < _SINCE_VERSION:
         return None
-    return Progress(frame(con, _MODELS), frame(con, _REASONS))
+    rolled = rollup(con).group_by("model_name", "model_version", "model_digest")
+    names, versions, digests, counts = rolled.agg(pl.col("decisions").sum()).get_columns()
+    decided = {"names": names, "versions": versions, "digests": digests, "counts": counts}
+    asked = {name: column.to_list() for name, column in decided.items()}
+    return Progress(frame(con, _MODELS, {**asked, **one(con, _LEAST)}), frame(con, _REASONS))

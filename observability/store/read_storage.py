@@ -12,8 +12,9 @@ import polars as pl
 from observability.store.lake import ALIAS, clock_kind, schema_version
 from observability.store.location import Store, location_of
 from observability.store.maintain_files import small_files
-from observability.store.maintain_retention import retention_days
+from observability.store.maintain_retention import HOLDS, retention_days
 from observability.store.read import frame, one
+from observability.store.read_rollups import rollup
 
 _FILES = f"""
 SELECT table_name AS name, file_count + delete_file_count AS files,
@@ -27,10 +28,9 @@ SELECT count(*) AS snapshots, min(snapshot_time) AS oldest_snapshot_at,
     max(snapshot_time) AS newest_snapshot_at
 FROM ducklake_snapshots('{ALIAS}')
 """
-_KEPT = """
-SELECT count(*) AS decisions, min(received_at) AS oldest_received_at FROM decisions
+_HELD = """
+SELECT count(*) AS held FROM held WHERE decided_at >= $first_at AND decided_at <= $last_at
 """
-_HELD = "SELECT count(*) AS held FROM held"
 _MAINTAINED = """
 SELECT started_at, seconds, expired, folded, merged, removed
 FROM maintenance
@@ -91,11 +91,13 @@ def storage(con: duckdb.DuckDBPyConnection, store: Store) -> Storage:
     version = schema_version(con)
     keeps = version >= _SINCE_VERSION
     runs = frame(con, _MAINTAINED).to_dicts() if keeps else []
+    rolled = rollup(con)
     return Storage(
         files=frame(con, _FILES),
         small=sum(len(small.files) for small in small_files(con)) if keeps else 0,
-        **one(con, _KEPT),
-        held=one(con, _HELD)["held"] if keeps else 0,
+        decisions=sum(rolled["decisions"]),
+        oldest_received_at=min(rolled["first_received_at"].to_list(), default=None),
+        held=one(con, _HELD, one(con, HOLDS))["held"] if keeps else 0,
         retention_days=retention_days(con),
         maintained=Maintained(**runs[0]) if runs else None,
         catalog_bytes=catalog.stat().st_size if catalog.exists() else None,

@@ -126,7 +126,7 @@ MIGRATIONS: dict[int, tuple[str, ...]] = {
         "ALTER TABLE models ADD COLUMN features.element.player VARCHAR",
         "ALTER TABLE decisions ADD COLUMN arrival BIGINT DEFAULT 0",
         *_made("specs", "attributions", "explain_watermarks"),
-        *_made("bins", "cubes", "cube_watermarks", "alert_rules", "alerts"),
+        *_made("bins", "cubes", "cube_watermarks", "rollups", "alert_rules", "alerts"),
         *_made("alert_status", "proposals", "drift_counts", "cadence"),
         _partitioned("attributions"),
         _CUBES_APART,

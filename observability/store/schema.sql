@@ -291,6 +291,27 @@ CREATE TABLE cube_watermarks (        -- replaced, not appended: where counting 
     received_at TIMESTAMPTZ           -- when it came to be so
 );
 
+CREATE TABLE rollups (                -- replaced, not appended: what devices decided over all time, and no record
+    device_id VARCHAR,
+    decision_type VARCHAR,
+    model_name VARCHAR,
+    model_version VARCHAR,
+    model_digest VARCHAR,
+    resource_id VARCHAR,              -- resources: the program that sent them
+    recommendation VARCHAR,           -- NULL = none
+    decisions BIGINT,
+    first_at TIMESTAMPTZ,             -- decided_at of the first of them,
+    last_at TIMESTAMPTZ,              -- of the last, of which the next three are
+    last_decision_id VARCHAR,
+    last_action VARCHAR,
+    last_disposition VARCHAR,
+    believed_first_at TIMESTAMPTZ,    -- first_at and last_at of those whose clock agrees with the time of receipt,
+    believed_last_at TIMESTAMPTZ,     -- to 184 days before and a day after; NULL = of none
+    first_received_at TIMESTAMPTZ,    -- received_at of the one that came first
+    arrival BIGINT,                   -- decisions of a lower arrival are in a row, the others in none; the same in all
+    received_at TIMESTAMPTZ           -- when it came to be so
+);
+
 CREATE TABLE holds (
     hold_id VARCHAR,                  -- who holds, such as the name of an incident; not used again once released
     device_id VARCHAR,                -- NULL = every device
