@@ -96,7 +96,7 @@ def test_evidence_ends_some_days_after_its_cause_and_is_forgotten_at_a_release(
     )
     assert whole.alarm[:, 8:15].all()
     assert whole.alarm[:, 25:].mean() <= 0.05
-    assert whole.strength.max() == SATURATED
+    assert whole.strength.max() == SATURATED * whole.needed
     assert (whole.since[:, 12] < 7).all()
     assert (fresh.since[:, 12] >= 10).all()
 
@@ -209,7 +209,7 @@ def test_ten_thousand_categories_neither_crash_nor_alarm_nor_hide_a_shift() -> N
 @given(arrays(np.float64, (3, 8), elements=st.floats(0, 1e6)))
 def test_strength_is_never_below_one_nor_beyond_saturation(e: np.ndarray) -> None:
     strength, since = gathered(e, np.zeros(e.shape, bool))
-    assert ((strength >= 1) & (strength <= SATURATED)).all()
+    assert ((strength >= 1) & (strength <= SATURATED * ALARM)).all()
     assert ((since >= 0) == (strength > 1)).all()
 
 
