@@ -83,7 +83,7 @@ def broken(seen: Seen, low: float, high: float) -> Break | None:
     return next((kind for kind, bad in shares.items() if bad.mean() >= BREAK_SHARE), None)
 
 
-def stood_still(seen: Seen) -> tuple[datetime, datetime | None]:
+def unchanged(seen: Seen) -> tuple[datetime, datetime | None]:
     """From when to when the longest run of equal values was recorded; no end where it is the last."""
     starts = np.flatnonzero(np.concatenate([[True], seen.now[1:] != seen.now[:-1]]))
     lengths = np.diff(np.append(starts, len(seen.now)))

@@ -22,10 +22,10 @@ from observability.monitor.suspects import (
     broken,
     conversion,
     recorded_behind,
-    stood_still,
+    unchanged,
 )
 from observability.monitor.verdict import Verdict
-from observability.monitor.watched import Alarm, Watched, alarms, carriers_of, watch
+from observability.monitor.watched import Alarm, Watched, alarms, carriers_of, stood_still, watch
 from observability.store.read import Window
 from observability.store.read_drift import DecidedType
 
@@ -104,23 +104,20 @@ def triage(con: duckdb.DuckDBPyConnection, watched: Sequence[Watched]) -> tuple[
 
 
 def _of_type(con: duckdb.DuckDBPyConnection, watched: Watched) -> list[Trouble]:
-    """The troubles of a type. What values of few devices explain is theirs, if only the fleet alarms too."""
-    drift, listed = watched.drift, alarms(watched)
-    own = {alarm.name for alarm in listed if alarm.device}
-    carried = [
-        part
-        for alarm in listed
-        if not alarm.device and alarm.name not in own
-        for part in carriers_of(watched, alarm)
-    ]
-    asked = [*(alarm for alarm in listed if alarm.device), *carried]
+    """The troubles of a type: its alarms, and what else the recorded values of few devices explain."""
+    listed = alarms(watched)
+    own = {(alarm.device, alarm.name) for alarm in listed if alarm.device}
+    alone = [each for each in listed if each.name not in {name for _, name in own}]
+    suspected = [part for alarm in alone for part in carriers_of(watched, alarm)]
+    still = [each for each in stood_still(watched) if (each.device, each.name) not in own]
+    asked = [*(alarm for alarm in listed if alarm.device), *suspected, *still]
     seen = recorded_behind(con, watched, asked)
 
     def named(alarm: Alarm) -> Trouble:
-        return _named(drift, alarm, seen.get((alarm.device, alarm.name)))
+        return _named(watched.drift, alarm, seen.get((alarm.device, alarm.name)))
 
-    faults = [one for one in map(named, carried) if one.broken or one.unit_change]
-    explained = own | {one.inputs[0] for one in faults}
+    faults = [one for one in map(named, (*suspected, *still)) if one.broken or one.unit_change]
+    explained = {name for _, name in own} | {one.inputs[0] for one in faults}
     return faults + [named(each) for each in listed if each.device or each.name not in explained]
 
 
@@ -133,7 +130,7 @@ def _named(drift: Drift, alarm: Alarm, seen: Seen | None) -> Trouble:
     if seen is not None:
         fault, converted = broken(seen, bins.low, bins.high), conversion(seen)
         if fault is Break.STUCK:
-            since, to = stood_still(seen)
+            since, to = unchanged(seen)
         elif converted is not None and fault in (None, Break.RANGE):
             fault, unit = None, converted.change
             since, to = converted.since, converted.to

@@ -14,13 +14,16 @@ from observability.monitor.calibration import Calibrated, calibrate
 from observability.monitor.contribution import carriers, contributions
 from observability.monitor.drift import Drift, spread_out
 from observability.monitor.evidence import Evidence, evidence, ranked
-from observability.monitor.matching import same_season
+from observability.monitor.matching import FEWEST_VALUES, same_season
+from observability.monitor.psi import FEWEST, psi
+from observability.store.cube import Cube
 
 _DAY_S = 86400.0
 _OF_STRONGEST = 0.25
 _HINT = 10.0
-_ONE_IN_TEN = 0.1
+_ONE_IN_FIVE = 0.2
 _ALIKE = 0.25
+_MOST_CARRIERS = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -55,7 +58,7 @@ class Alarm:
     """One stream that alarmed: `device` (None: the fleet) and input, from `since` up to `to`, UTC.
 
     `to` is None where its latest day still differs. `psi` is of all its values since then. `beside` are
-    the device's other inputs that have moved too, as e-BH tells at one false in ten: less surely than
+    the device's other inputs that have moved too, as e-BH tells at one false in five: less surely than
     an alarm, and enough to say that this one did not depart alone.
     """
 
@@ -121,7 +124,7 @@ def alarms(watched: Watched) -> tuple[Alarm, ...]:
 
 
 def carriers_of(watched: Watched, alarm: Alarm) -> tuple[Alarm, ...]:
-    """The fleet's alarm as one of each device that carries it; none where most of them do."""
+    """The fleet's alarm as one of each device that carries it, at most 20; none where most of them do."""
     drift = watched.drift
     n, first = drift.names.index(alarm.name), drift.starts.index(alarm.since)
     until = drift.starts.index(alarm.to) if alarm.to else None
@@ -131,8 +134,49 @@ def carriers_of(watched: Watched, alarm: Alarm) -> tuple[Alarm, ...]:
         return ()
     return tuple(
         replace(alarm, device=drift.devices[place], values=int(now[place].sum()))
-        for place in places.tolist()
+        for place in places[:_MOST_CARRIERS].tolist()
     )
+
+
+def stood_still(watched: Watched) -> tuple[Alarm, ...]:
+    """Inputs of devices of which all values of a bucket are equal, and never were in the baseline.
+
+    A sensor that stands at a usual value hardly moves the counts; its recorded values tell whether it does.
+    """
+    drift, found = watched.drift, watched.evidence
+    usual = _still(drift.baseline.cube).any(axis=0)
+    cells, still = drift.cube.cells, _still(drift.cube) & ~usual
+    devices, buckets = set(drift.devices), {at: n for n, at in enumerate(drift.starts)}
+    days: dict[tuple[str, int], list[int]] = {}
+    for row, n in np.argwhere(still).tolist():
+        device, at = cells["device_id"][row], cells["at"][row]
+        if device in devices and buckets.get(at, -1) >= drift.after:
+            days.setdefault((device, n), []).append(buckets[at])
+    listed = []
+    for (device, n), on in days.items():
+        place, first, until = drift.place(device), min(on), max(on) + 1
+        stream = place * len(drift.names) + n
+        if found.insufficient[stream]:
+            continue
+        now = drift.now[place, first:until, n].sum(axis=0)
+        listed.append(
+            Alarm(
+                decision_type=drift.decision_type,
+                device=device,
+                name=drift.names[n],
+                since=drift.starts[first],
+                to=drift.starts[until] if until < len(drift.starts) else None,
+                strength=float(found.strength[stream].max()),
+                psi=float(psi(drift.usual[place, n], FEWEST * now)),  # of however few values
+                values=int(now.sum()),
+            )
+        )
+    return tuple(listed)
+
+
+def _still(cube: Cube) -> np.ndarray:
+    """Of which inputs a cell has many values and all are equal, `(n_cells, n_inputs)`."""
+    return (cube.counts.sum(axis=-1) >= FEWEST_VALUES) & (cube.lows == cube.highs)
 
 
 def _beside(watched: Watched, stream: int) -> tuple[str, ...]:
@@ -145,7 +189,7 @@ def _beside(watched: Watched, stream: int) -> tuple[str, ...]:
     own = slice(place * n_inputs, (place + 1) * n_inputs)
     moved: set[int] = set()
     for day in np.flatnonzero(found.alarm[stream]).tolist():
-        order, named = ranked(found.strength[own, day], _ONE_IN_TEN)
+        order, named = ranked(found.strength[own, day], _ONE_IN_FIVE)
         alike = found.effect[own, day] >= _ALIKE * found.effect[stream, day]
         moved.update(n for n in order[:named].tolist() if alike[n])
     return tuple(watched.drift.names[n] for n in sorted(moved - {stream % n_inputs}))

@@ -13,12 +13,14 @@ from observability.monitor.calibration import Insufficient, calibrate
 from observability.monitor.evidence import (
     ALARM,
     LEAST_EFFECT,
+    MANY,
     SATURATED,
     Evidence,
     evidence,
     first_moved,
     gathered,
     ranked,
+    standing,
 )
 from observability.monitor.matching import same_season
 
@@ -99,6 +101,17 @@ def test_evidence_ends_some_days_after_its_cause_and_is_forgotten_at_a_release(
     assert whole.strength.max() == SATURATED * whole.needed
     assert (whole.since[:, 12] < 7).all()
     assert (fresh.since[:, 12] >= 10).all()
+
+
+def test_many_streams_need_more_evidence_up_to_a_bound(counts: np.ndarray) -> None:
+    few, some, many = (counts[np.arange(n) % len(counts)] for n in (20, 300, 900))
+    needed = [of(c[:, :DAYS], c[:, DAYS : DAYS + 2]).needed for c in (few, some, many)]
+    assert needed == [ALARM, 14 * 300, MANY]
+
+
+def test_an_alarm_does_not_flicker_on_ordinary_days() -> None:
+    strength = np.array([[ALARM, 0.6 * ALARM, 2 * ALARM, 0.4 * ALARM, 0.9 * ALARM]])
+    assert standing(strength, ALARM).tolist() == [[True, True, True, False, False]]
 
 
 def test_a_change_too_small_to_matter_does_not_alarm() -> None:
