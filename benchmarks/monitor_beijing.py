@@ -1,8 +1,9 @@
 """Weeks of the Beijing air stations against the same season of other years: alarms, and shifts found.
 
 The baseline is frozen anew each January with all years until then, as a reference is with a release.
-Stations are real, and so are some of their changes: an anemometer that read 0 in a tenth of its hours
-until 2014 hardly ever does from 2015 on. The figures count them as alarms all the same.
+Stations are real, and so are some of their changes: an anemometer that reads 0.65 of what the other
+stations do until the end of 2015 reads the same as they do ever after. `weekly_alarm_share` counts such
+weeks as alarms all the same; `weekly_alarm_share_unmoved` is of the sensors that keep to the other stations.
 """
 
 from __future__ import annotations
@@ -24,8 +25,13 @@ SHIFTED_IN = (5, 40, 80)
 """Weeks after the baseline in which a shift begins."""
 FOUND_WEEKS = 3
 YEAR_WEEKS = 52
+AMOUNTS = ("PM2.5", "PM10", "SO2", "NO2", "CO", "O3", "WSPM")
+"""Sensors that can be set in ratio to other stations' by week."""
+MOVED = 1.2
+"""Times the ratio of every half-year before, or less by as much, from which on a sensor has moved."""
 KEYS = (
-    "weekly_alarm_share", "raised_share", "ever", "weekly_alarm_share_frozen_2014",
+    "weekly_alarm_share", "weekly_alarm_share_unmoved", "sensors_moved", "raised_share", "ever",
+    "weekly_alarm_share_frozen_2014",
     "shifts_found_in_3_weeks", "only_that_station",
 )  # fmt: skip
 
@@ -40,8 +46,9 @@ def beijing(data: Path | None) -> dict[str, object]:
     alarm = alarms(counts, YEAR_WEEKS)
     raised = alarm & ~np.pad(alarm, ((0, 0), (0, 0), (1, 0)))[..., :-1]
     found, named = shifts_found(hours, edges, alarm)
+    moved = moved_apart(hours)
     shares = (
-        alarm.mean(), raised.mean(), alarm.any(axis=-1).mean(),
+        alarm.mean(), alarm[~moved].mean(), moved.mean(), raised.mean(), alarm.any(axis=-1).mean(),
         alarms(counts, counts.shape[2]).mean(), found, named,
     )  # fmt: skip
     return {
@@ -93,6 +100,28 @@ def alarms(counts: np.ndarray, every: int) -> np.ndarray:
         found = calibrate(flat[:, :first], flat[:, first:until], feature, matches=matches)
         out.append(evidence(found).alarm)
     return np.concatenate(out, axis=1).reshape(stations, sensors, -1)
+
+
+def moved_apart(hours: np.ndarray) -> np.ndarray:
+    """Which sensors left the other stations after the baseline, `(n_stations, n_sensors)`; no alarm is asked.
+
+    By the median over half a year of the weekly mean's ratio to that of the other stations.
+    """
+    weeks = hours.reshape(*hours.shape[:2], -1, WEEK_HOURS)
+    known = np.isfinite(weeks).sum(axis=-1)
+    weeks = np.where(known > 0, np.nansum(weeks, axis=-1) / np.maximum(known, 1), np.nan)
+    half = YEAR_WEEKS // 2
+    starts = range(BASELINE_WEEKS % half, weeks.shape[-1] - half + 1, half)
+    first = BASELINE_WEEKS // half
+    moved = np.zeros(weeks.shape[:2], dtype=bool)
+    for station in range(len(weeks)):
+        for n in (SENSORS.index(name) for name in AMOUNTS):
+            others = np.nanmedian(np.delete(weeks[:, n], station, axis=0), axis=0)
+            ratio = np.log(weeks[station, n] / others)
+            course = np.array([np.nanmedian(ratio[start : start + half]) for start in starts])
+            steps = [np.abs(course[at] - course[:at]).min() for at in range(first, len(course))]
+            moved[station, n] = max(steps) >= np.log(MOVED)
+    return moved
 
 
 def shifts_found(

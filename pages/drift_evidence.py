@@ -9,7 +9,7 @@ import polars as pl
 import streamlit as st
 
 from observability.figures.evidence_course import MOST, evidence_course
-from observability.monitor.evidence import ALARM, LEAST_EFFECT, SATURATED
+from observability.monitor.evidence import LEAST_EFFECT, SATURATED
 from observability.monitor.stream_evidence import StreamEvidence, input_evidence
 from observability.monitor.triage import Trouble
 from observability.store.read_changes import MOST_CHANGES, between, in_words, labels
@@ -31,7 +31,9 @@ def since_when(chosen: Chosen, changes: pl.DataFrame | None) -> None:
     found = input_evidence(watched, name)
     stream = found.of(device)
     trouble = next((one for one in chosen.troubles if _about(one, name, device)), None)
-    components.section(_heading(name, stream, trouble), f"evidence by day, {whom(device)}")
+    components.section(
+        _heading(name, stream, trouble, found.needed), f"evidence by day, {whom(device)}"
+    )
     said = f"{_first_moved(chosen.troubles)} {_about_then(trouble, changes)}".strip()
     if said:
         st.markdown(plain(said))
@@ -50,8 +52,8 @@ def since_when(chosen: Chosen, changes: pl.DataFrame | None) -> None:
     )
     st.caption(
         "Evidence grows on days unlike the baseline's own and shrinks on others. "
-        f"From {count(int(ALARM))} on it alarms, if PSI since it began is {LEAST_EFFECT} or more; "
-        f"it stops at {count(int(SATURATED))}. Thin lines: the other devices and the fleet, "
+        f"From {count(round(found.needed))} on it alarms, if PSI since it began is {LEAST_EFFECT} or more; "
+        f"it stops at {count(round(SATURATED * found.needed))}. Thin lines: the other devices and the fleet, "
         f"at most {MOST}.{resets}{marks}"
     )
 
@@ -60,7 +62,7 @@ def _about(one: Trouble, name: str, device: str | None) -> bool:
     return name in one.inputs and (device is None or not one.devices or device in one.devices)
 
 
-def _heading(name: str, stream: StreamEvidence, trouble: Trouble | None) -> str:
+def _heading(name: str, stream: StreamEvidence, trouble: Trouble | None, needed: float) -> str:
     if trouble is not None:
         whose = f" on {_devices(trouble)}" if trouble.devices and not stream.device else ""
         if trouble.to is None:
@@ -68,7 +70,7 @@ def _heading(name: str, stream: StreamEvidence, trouble: Trouble | None) -> str:
         return f"{name} moved{whose} from {day(trouble.since)} to {day(trouble.to)}"
     if stream.insufficient:
         return f"Nothing can be said of {name}: {stream.insufficient.value}"
-    strongest, alarm = number(stream.strongest), count(int(ALARM))
+    strongest, alarm = number(stream.strongest), count(round(needed))
     return f"No alarm on {name}: evidence came to {strongest} of the {alarm} that alarm"
 
 

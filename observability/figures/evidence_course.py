@@ -12,7 +12,7 @@ import polars as pl
 
 from observability.figures.course import ROOM_FOR_LABELS, add_changes
 from observability.figures.heatmap import MOVED
-from observability.monitor.evidence import ALARM, SATURATED
+from observability.monitor.evidence import SATURATED
 from observability.monitor.stream_evidence import InputEvidence, StreamEvidence
 
 FLEET = "the fleet"
@@ -44,10 +44,10 @@ def evidence_course(
     _add_line(figure, chosen, x, MOVED, 2.6)
     _add_labels(figure, chosen, alarmed)
     _add_resets(figure, chosen, x)
-    figure.add_hline(y=ALARM, line={"color": "#7F7F7F", "width": 1.4, "dash": "dash"})
+    figure.add_hline(y=found.needed, line={"color": "#7F7F7F", "width": 1.4, "dash": "dash"})
     figure.add_annotation(
-        x=0, xref="paper", xanchor="left", y=np.log10(ALARM), yanchor="bottom", showarrow=False,
-        text=f"alarm at {ALARM:,.0f}", font={"size": 11},
+        x=0, xref="paper", xanchor="left", y=np.log10(found.needed), yanchor="bottom", showarrow=False,
+        text=f"alarm at {found.needed:,.0f}", font={"size": 11},
     )  # fmt: skip
     lines = add_changes(figure, changes)
     figure.update_layout(
@@ -59,7 +59,7 @@ def evidence_course(
     span = [x[0] - width / 2, x[-1] + width / 2] if x else None
     figure.update_xaxes(type="date", range=span, automargin=True, showgrid=False, fixedrange=True)
     figure.update_yaxes(
-        type="log", range=[-0.12, np.log10(SATURATED) + 0.4], tickvals=_TICKS,
+        type="log", range=[-0.12, np.log10(SATURATED * found.needed) + 0.4], tickvals=_TICKS,
         ticktext=[f"{tick:,}" for tick in _TICKS], title={"text": "evidence"}, automargin=True,
         fixedrange=True,
     )  # fmt: skip

@@ -2,7 +2,9 @@
 
 Each day's p-values become an e-value, whose mean is at most 1 while nothing has changed; their running
 product, restarted whenever it falls below 1, is the strength of the evidence. By chance it reaches
-1,000 less than once in 1,000 days of a stream. Calibrated on the baseline's own days, not guaranteed.
+1,000 less than once in 1,000 days of a stream. An alarm needs that, and 14 n of n streams, so that all of
+them together alarm less than once in 14 days, but never more than 5,000. Calibrated on the baseline's
+own days, not guaranteed.
 
 Shin, Ramdas and Rinaldo 2022 (e-detectors); Wang and Ramdas 2022 (e-BH).
 """
@@ -17,9 +19,14 @@ from observability.monitor.calibration import Calibrated, Insufficient
 from observability.monitor.psi import FLOOR
 
 ALARM = 1000.0
-"""The strength from which a stream alarms."""
-SATURATED = 2 * ALARM
-"""Strength stops here, so that a stream is quiet again days after what moved it has gone."""
+"""The least strength from which a stream alarms."""
+MANY = 5 * ALARM
+"""What one of many streams needs: 14 times as much as there are, up to this; more would cost days."""
+_DAYS_APART = 14.0
+SATURATED = 2.0
+"""Times what an alarm needs, where strength stops: a stream is quiet again days after its cause has gone."""
+STANDS = 0.5
+"""Of what an alarm needs, below which it ends: ordinary days in between do not let it flicker."""
 LEAST_EFFECT = 0.05
 """The PSI below which a change is too small to matter: about a fifth of a standard deviation."""
 _SMALLEST_P = 1e-300
@@ -30,9 +37,9 @@ class Evidence:
     """What the days of each stream say, shape `(n_streams, n_days)`.
 
     All numbers are NaN of streams that are `insufficient`, and no alarm stands. `strength` is at most
-    2,000, and 1 where nothing speaks for a change. `since` is the day on which the evidence began to
-    gather, -1 where there is none; `effect` the PSI of all values since that day. `alarm` tells on
-    which days it stands, `reset` before which ones all evidence was forgotten.
+    twice what an alarm `needed`, and 1 where nothing speaks for a change. `since` is the day on which
+    the evidence began to gather, -1 where there is none; `effect` the PSI of all values since that day.
+    `alarm` tells on which days it stands, `reset` before which ones all evidence was forgotten.
     """
 
     e: np.ndarray
@@ -42,6 +49,7 @@ class Evidence:
     alarm: np.ndarray
     reset: np.ndarray
     insufficient: tuple[Insufficient, ...]
+    needed: float
 
 
 def evidence(days: Calibrated, resets: np.ndarray | None = None) -> Evidence:
@@ -52,11 +60,12 @@ def evidence(days: Calibrated, resets: np.ndarray | None = None) -> Evidence:
     """
     e = day_evidence(days)
     forgotten = np.broadcast_to(False if resets is None else resets, e.shape)
-    strength, since = gathered(e, forgotten)
-    effect = _effect(days, since)
     mute = np.array(
         [reason is not Insufficient.NOTHING for reason in days.insufficient], dtype=bool
     )
+    needed = float(np.clip(_DAYS_APART * (~mute).sum(), ALARM, MANY))
+    strength, since = gathered(e, forgotten, SATURATED * needed)
+    effect = _effect(days, since)
     for values in (e, strength, effect):
         values[mute] = np.nan
     return Evidence(
@@ -64,9 +73,10 @@ def evidence(days: Calibrated, resets: np.ndarray | None = None) -> Evidence:
         strength=strength,
         since=since,
         effect=effect,
-        alarm=(strength >= ALARM) & (effect >= LEAST_EFFECT),
+        alarm=standing(strength, needed) & (effect >= LEAST_EFFECT),
         reset=forgotten,
         insufficient=days.insufficient,
+        needed=needed,
     )
 
 
@@ -95,8 +105,10 @@ def e_value(p: np.ndarray) -> np.ndarray:
     return np.where(u > 1e-4, (np.exp(u) - 1 - u) / np.where(u > 1e-4, u, 1) ** 2, 0.5 + u / 6)
 
 
-def gathered(e: np.ndarray, resets: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Strength M_t = max(M_(t-1), 1) e_t, 1 at least, and the day on which it left 1; -1 while it is 1.
+def gathered(
+    e: np.ndarray, resets: np.ndarray, most: float = SATURATED * ALARM
+) -> tuple[np.ndarray, np.ndarray]:
+    """Strength M_t = max(M_(t-1), 1) e_t, 1 to `most`, and the day on which it left 1; -1 while it is 1.
 
     >>> strength, since = gathered(np.array([[0.5, 4.0, 10.0, 0.5]]), np.zeros((1, 4), bool))
     >>> strength.tolist(), since.tolist()
@@ -106,10 +118,23 @@ def gathered(e: np.ndarray, resets: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     now, began = np.ones(len(e)), np.full(len(e), -1)
     for day in range(e.shape[1]):
         before = np.where(resets[:, day], 1.0, now)
-        now = np.clip(before * e[:, day], 1.0, SATURATED)
+        now = np.clip(before * e[:, day], 1.0, most)
         began = np.where(now <= 1, -1, np.where(before > 1, began, day))
         strength[:, day], since[:, day] = now, began
     return strength, since
+
+
+def standing(strength: np.ndarray, needed: float) -> np.ndarray:
+    """On which days an alarm stands, `(n_streams, n_days)`: from what it needs down to half of that.
+
+    >>> standing(np.array([[900.0, 1000.0, 500.0, 499.0, 900.0]]), 1000.0).tolist()
+    [[False, True, True, False, False]]
+    """
+    stands, now = np.zeros(strength.shape, dtype=bool), np.zeros(len(strength), dtype=bool)
+    for day, reached in enumerate(strength.T):
+        now = (reached >= needed) | (now & (reached >= STANDS * needed))
+        stands[:, day] = now
+    return stands
 
 
 def ranked(e: np.ndarray, share: float = 0.05) -> tuple[np.ndarray, int]:

@@ -32,9 +32,13 @@ class StreamEvidence:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class InputEvidence:
-    """One input over the days that begin at `starts` (UTC): the fleet first, then its devices in order."""
+    """One input over the days that begin at `starts` (UTC): the fleet first, then its devices in order.
+
+    `needed` is the strength from which any of them alarms.
+    """
 
     name: str
+    needed: float
     starts: tuple[datetime, ...]
     streams: tuple[StreamEvidence, ...]
 
@@ -62,4 +66,4 @@ def input_evidence(watched: Watched, name: str) -> InputEvidence:
         )
         for place, device in enumerate((None, *drift.devices))
     )
-    return InputEvidence(name, drift.starts[drift.after :], streams)
+    return InputEvidence(name, found.needed, drift.starts[drift.after :], streams)

@@ -13,11 +13,9 @@ import duckdb
 import numpy as np
 import polars as pl
 
-from observability.monitor.drift import Drift
 from observability.monitor.matching import FEWEST_VALUES
 from observability.monitor.quality import (
     BREAK_SHARE,
-    CONVERSIONS,
     STUCK_VALUES,
     Break,
     UnitChange,
@@ -25,13 +23,12 @@ from observability.monitor.quality import (
     plausible,
     unit_change,
 )
-from observability.monitor.watched import Alarm
+from observability.monitor.watched import Alarm, Watched
 from observability.store import read_drift
 from observability.store.read import Window
 
 _QUANTILES = np.linspace(0.05, 0.95, 19)
 _AROUND = timedelta(days=1)
-_FIRST_DAYS = ((0, 3), (1, 4), (1, 8))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,9 +41,10 @@ class Seen:
 
 
 def recorded_behind(
-    con: duckdb.DuckDBPyConnection, drift: Drift, listed: Sequence[Alarm]
+    con: duckdb.DuckDBPyConnection, watched: Watched, listed: Sequence[Alarm]
 ) -> Mapping[tuple[str | None, str], Seen]:
     """The recorded numbers behind the alarms of devices."""
+    drift = watched.drift
     levels = {each.name for each in drift.baseline.inputs if each.levels}
     asked = [alarm for alarm in listed if alarm.name not in levels]
     names = sorted({alarm.name for alarm in asked})
@@ -54,7 +52,7 @@ def recorded_behind(
     if not asked:
         return {}
     usual = read_drift.recorded(con, drift.baseline.rows, devices, names)
-    since = Window(min(alarm.since for alarm in asked) - _AROUND, None)
+    since = Window(min(alarm.since for alarm in asked) - _AROUND, watched.until)
     rows = read_drift.of_decisions(con, drift.decision_type, drift.baseline.inputs, since)
     now = read_drift.recorded(con, rows, devices, names)
     found: dict[tuple[str | None, str], Seen] = {}
@@ -85,44 +83,52 @@ def broken(seen: Seen, low: float, high: float) -> Break | None:
     return next((kind for kind, bad in shares.items() if bad.mean() >= BREAK_SHARE), None)
 
 
-def stood_still(seen: Seen) -> tuple[datetime, datetime | None]:
+def unchanged(seen: Seen) -> tuple[datetime, datetime | None]:
     """From when to when the longest run of equal values was recorded; no end where it is the last."""
-    return _longest(seen, np.concatenate([[True], seen.now[1:] != seen.now[:-1]]))
-
-
-def converted(seen: Seen, change: UnitChange) -> tuple[datetime, datetime | None]:
-    """From when to when values were in the other unit; no end where the last ones are."""
-    usual = float(np.nanmedian(seen.before))
-    middle = (usual + change.factor * usual + change.offset) / 2
-    other = np.sign(seen.now - middle) != np.sign(usual - middle)
-    return _longest(seen, np.concatenate([[True], other[1:] != other[:-1]]), other)
-
-
-def _longest(
-    seen: Seen, begins: np.ndarray, counted: np.ndarray | None = None
-) -> tuple[datetime, datetime | None]:
-    """From when to when the longest run goes, of those that are `counted`; both `(n_values,)`."""
-    starts = np.flatnonzero(begins)
-    lengths = np.diff(np.append(starts, len(begins)))
-    lengths = lengths if counted is None else np.where(counted[starts], lengths, 0)
-    first = int(starts[lengths.argmax()])
-    after = first + int(lengths.max())
+    starts = np.flatnonzero(np.concatenate([[True], seen.now[1:] != seen.now[:-1]]))
+    lengths = np.diff(np.append(starts, len(seen.now)))
+    first, after = int(starts[lengths.argmax()]), int((starts + lengths)[lengths.argmax()])
     return seen.at[first], seen.at[after] if after < len(seen.at) else None
 
 
-def conversion(seen: Seen, alarm: Alarm) -> UnitChange | None:
-    """The change of unit that the first days show; one between known scales before any other factor.
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A change of unit, from when to when values were in the other one; no end where the last ones are."""
 
-    Evidence may begin to gather a day before the change, and the first days may be odd ones.
+    change: UnitChange
+    since: datetime
+    to: datetime | None
+
+
+def conversion(seen: Seen) -> Conversion | None:
+    """The change of unit that the values show in the stretch in which most left the baseline's spread.
+
+    Evidence of a change may begin days before it, with the weather, and last after its repair.
     """
     before = seen.before[np.isfinite(seen.before)]
-    found = []
-    for first, until in _FIRST_DAYS:
-        begins, ends = (alarm.since + timedelta(days=day) for day in (first, until))
-        during = np.array([begins <= at < ends for at in seen.at], dtype=bool)
-        now = seen.now[during & np.isfinite(seen.now)]
-        if min(len(before), len(now)) >= FEWEST_VALUES:
-            change = unit_change(np.quantile(before, _QUANTILES), np.quantile(now, _QUANTILES))
-            found += [] if change is None else [change]
-    known = [change for change in found if (change.factor, change.offset) in CONVERSIONS]
-    return next(iter(known or found), None)
+    if len(before) < FEWEST_VALUES:
+        return None
+    usual = np.quantile(before, _QUANTILES)
+    away = np.abs(seen.now - np.median(before)) > usual[-1] - usual[0]
+    first, until = _densest(away)
+    now = seen.now[first:until]
+    now = now[np.isfinite(now)]
+    change = None
+    if len(now) >= FEWEST_VALUES:
+        change = unit_change(usual, np.quantile(now, _QUANTILES))
+    if change is None:
+        return None
+    return Conversion(change, seen.at[first], seen.at[until] if until < len(seen.at) else None)
+
+
+def _densest(marked: np.ndarray) -> tuple[int, int]:
+    """The stretch, from `first` up to `until`, in which the marked values most outnumber the others.
+
+    >>> _densest(np.array([False, True, True, False, True, False, False, True]))
+    (1, 3)
+    """
+    gathered = np.concatenate([[0], np.where(marked, 1, -1).cumsum()])
+    since = np.minimum.accumulate(gathered)
+    until = int(np.argmax(gathered - since))
+    first = int(np.flatnonzero(gathered[: until + 1] == since[until])[-1])
+    return first, until

@@ -21,12 +21,11 @@ from observability.monitor.suspects import (
     Seen,
     broken,
     conversion,
-    converted,
     recorded_behind,
-    stood_still,
+    unchanged,
 )
 from observability.monitor.verdict import Verdict
-from observability.monitor.watched import Alarm, Watched, alarms, watch
+from observability.monitor.watched import Alarm, Watched, alarms, carriers_of, stood_still, watch
 from observability.store.read import Window
 from observability.store.read_drift import DecidedType
 
@@ -41,6 +40,7 @@ class Trouble:
 
     Times UTC; `to` is None where it still stands. `usual_mean` and `mean` are of the first input over
     `values` recorded values, NaN of categories. `psi` is its effect size, `strength` that of the evidence.
+    `beside` are inputs that have moved with it, though none of them alarms.
     """
 
     verdict: Verdict
@@ -58,6 +58,7 @@ class Trouble:
     unit: str
     broken: Break | None = None
     unit_change: UnitChange | None = None
+    beside: tuple[str, ...] = ()
 
     @property
     def wrong(self) -> bool:
@@ -90,7 +91,7 @@ def watch_all(
         width = width_for(decided.last_at - decided.first_at, decided.devices)
         baseline = usual(decided, width)
         since = Window(baseline.last_at, until)
-        found = watch(drift(con, baseline, decided.decision_type, since))
+        found = watch(drift(con, baseline, decided.decision_type, since), until)
         watched += [] if found is None else [found]
     return tuple(watched)
 
@@ -103,11 +104,21 @@ def triage(con: duckdb.DuckDBPyConnection, watched: Sequence[Watched]) -> tuple[
 
 
 def _of_type(con: duckdb.DuckDBPyConnection, watched: Watched) -> list[Trouble]:
-    drift, listed = watched.drift, alarms(watched)
-    seen = recorded_behind(con, drift, [alarm for alarm in listed if alarm.device is not None])
-    found = [_named(drift, alarm, seen.get((alarm.device, alarm.name))) for alarm in listed]
-    own = {one.inputs for one in found if one.devices}
-    return [one for one in found if one.devices or one.inputs not in own]
+    """The troubles of a type: its alarms, and what else the recorded values of few devices explain."""
+    listed = alarms(watched)
+    own = {(alarm.device, alarm.name) for alarm in listed if alarm.device}
+    alone = [each for each in listed if each.name not in {name for _, name in own}]
+    suspected = [part for alarm in alone for part in carriers_of(watched, alarm)]
+    still = [each for each in stood_still(watched) if (each.device, each.name) not in own]
+    asked = [*(alarm for alarm in listed if alarm.device), *suspected, *still]
+    seen = recorded_behind(con, watched, asked)
+
+    def named(alarm: Alarm) -> Trouble:
+        return _named(watched.drift, alarm, seen.get((alarm.device, alarm.name)))
+
+    faults = [one for one in map(named, (*suspected, *still)) if one.broken or one.unit_change]
+    explained = {name for _, name in own} | {one.inputs[0] for one in faults}
+    return faults + [named(each) for each in listed if each.device or each.name not in explained]
 
 
 def _named(drift: Drift, alarm: Alarm, seen: Seen | None) -> Trouble:
@@ -117,13 +128,12 @@ def _named(drift: Drift, alarm: Alarm, seen: Seen | None) -> Trouble:
     since, to = alarm.since, alarm.to
     fault, unit = None, None
     if seen is not None:
-        unit = conversion(seen, alarm)
-        fault = broken(seen, bins.low, bins.high)
+        fault, converted = broken(seen, bins.low, bins.high), conversion(seen)
         if fault is Break.STUCK:
-            since, to = stood_still(seen)
-        if unit is not None and fault in (None, Break.RANGE):
-            fault = None
-            since, to = converted(seen, unit)
+            since, to = unchanged(seen)
+        elif converted is not None and fault in (None, Break.RANGE):
+            fault, unit = None, converted.change
+            since, to = converted.since, converted.to
     first = bisect.bisect_right(drift.starts, since) - 1
     during = slice(first, len(drift.starts) if to is None else bisect.bisect_left(drift.starts, to))
     now, sums = drift.now[place, during, n].sum(), drift.sums[place, during, n].sum()
@@ -143,6 +153,7 @@ def _named(drift: Drift, alarm: Alarm, seen: Seen | None) -> Trouble:
         unit=of.unit,
         broken=fault,
         unit_change=unit,
+        beside=alarm.beside,
     )
 
 
@@ -186,16 +197,17 @@ def _together(found: Iterable[Trouble]) -> list[Trouble]:
         common = set(one.devices) & set(other.devices)
         return bool(common) or not (one.devices or other.devices)
 
-    groups = _groups(list(found), alike)
-    return [
-        one
-        for group in groups
-        for one in (
-            [_one_of(group)]
-            if len({i for each in group for i in each.inputs}) >= TOGETHER
-            else group
-        )
-    ]
+    listed = []
+    for group in _groups(list(found), alike):
+        whole = [replace(one, inputs=_united(one.inputs, one.beside)) for one in group]
+        process = len({name for one in whole for name in one.inputs}) >= TOGETHER
+        listed += [_one_of(whole)] if process else group
+    return listed
+
+
+def _united(*names: Iterable[str]) -> tuple[str, ...]:
+    """Each name once, in the order found."""
+    return tuple(dict.fromkeys(name for each in names for name in each))
 
 
 def _groups(found: list[Trouble], alike: Callable[[Trouble, Trouble], bool]) -> list[list[Trouble]]:
@@ -213,9 +225,7 @@ def _one_of(group: Sequence[Trouble]) -> Trouble:
     top = max(group, key=lambda one: (one.unit_change is not None, one.psi))
     ends = [one.to for one in group if one.to is not None]
     devices = sorted({device for one in group for device in one.devices})
-    inputs = sorted(
-        {name for one in group for name in one.inputs}, key=lambda n: n != top.inputs[0]
-    )
+    inputs = _united(top.inputs[:1], sorted({name for one in group for name in one.inputs}))
     verdict, broken = top.verdict, top.broken
     if len(inputs) >= TOGETHER:
         verdict, broken = (Verdict.DEVICES if devices else Verdict.FLEET), None
@@ -226,12 +236,13 @@ def _one_of(group: Sequence[Trouble]) -> Trouble:
         verdict=verdict,
         broken=broken,
         decision_types=tuple(sorted({type_ for one in group for type_ in one.decision_types})),
-        inputs=tuple(inputs),
+        inputs=inputs,
+        beside=_united(*(one.beside for one in group)),
         devices=tuple(devices),
         since=top.since,
         to=max(ends) if 2 * len(ends) > len(group) else None,
         strength=max(one.strength for one in group),
-        values=sum(one.values for one in group if one.inputs == top.inputs),
+        values=sum(one.values for one in group if one.inputs[0] == top.inputs[0]),
     )
 
 

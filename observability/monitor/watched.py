@@ -5,28 +5,38 @@ Owns how a Drift becomes streams for evidence.py, and what of it is one alarm.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 import numpy as np
 
 from observability.monitor.calibration import Calibrated, calibrate
+from observability.monitor.contribution import carriers, contributions
 from observability.monitor.drift import Drift, spread_out
-from observability.monitor.evidence import ALARM, Evidence, evidence
-from observability.monitor.matching import same_season
+from observability.monitor.evidence import Evidence, evidence, ranked
+from observability.monitor.matching import FEWEST_VALUES, same_season
+from observability.monitor.psi import FEWEST, psi
+from observability.store.cube import Cube
 
 _DAY_S = 86400.0
 _OF_STRONGEST = 0.25
 _HINT = 10.0
+_ONE_IN_FIVE = 0.2
+_ALIKE = 0.25
+_MOST_CARRIERS = 20
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Watched:
-    """Evidence of all streams of a decision type; stream `place * n_inputs + input`, place 0 the fleet."""
+    """Evidence of all streams of a decision type; stream `place * n_inputs + input`, place 0 the fleet.
+
+    `until` is where what was looked at ends, UTC; None: at the newest decision.
+    """
 
     drift: Drift
     days: Calibrated
     evidence: Evidence
+    until: datetime | None = None
 
     @property
     def judged(self) -> int:
@@ -47,7 +57,9 @@ class Watched:
 class Alarm:
     """One stream that alarmed: `device` (None: the fleet) and input, from `since` up to `to`, UTC.
 
-    `to` is None where its latest day still differs. `psi` is of all its values since then.
+    `to` is None where its latest day still differs. `psi` is of all its values since then. `beside` are
+    the device's other inputs that have moved too, as e-BH tells at one false in five: less surely than
+    an alarm, and enough to say that this one did not depart alone.
     """
 
     decision_type: str
@@ -58,10 +70,11 @@ class Alarm:
     strength: float
     psi: float
     values: int
+    beside: tuple[str, ...] = ()
 
 
-def watch(drift: Drift) -> Watched | None:
-    """Judge every stream on the buckets after the baseline; None where there are none.
+def watch(drift: Drift, until: datetime | None = None) -> Watched | None:
+    """Judge every stream on the buckets after the baseline, up to `until`; None where there are none.
 
     A baseline of more than a year and a half is compared season by season.
     """
@@ -81,7 +94,7 @@ def watch(drift: Drift) -> Watched | None:
         ),
         matches=_seasons(usual.starts, drift.starts[drift.after :]),
     )
-    return Watched(drift, days, evidence(days, _releases(drift)))
+    return Watched(drift, days, evidence(days, _releases(drift)), until)
 
 
 def alarms(watched: Watched) -> tuple[Alarm, ...]:
@@ -91,7 +104,7 @@ def alarms(watched: Watched) -> tuple[Alarm, ...]:
     listed = []
     for stream in np.flatnonzero(found.alarm.any(axis=1)).tolist():
         last = int(np.flatnonzero(found.alarm[stream])[-1])
-        since = _onset(found.strength[stream], int(found.since[stream, last]))
+        since = _onset(found.strength[stream], int(found.since[stream, last]), found.needed)
         until = _until(found.e[stream], last)
         place, name = divmod(stream, len(drift.names))
         listed.append(
@@ -104,9 +117,82 @@ def alarms(watched: Watched) -> tuple[Alarm, ...]:
                 strength=float(found.strength[stream].max()),
                 psi=float(found.effect[stream, last]),
                 values=int(watched.days.days.values[stream, since:until].sum()),
+                beside=_beside(watched, stream) if place else (),
             )
         )
     return tuple(sorted(listed, key=lambda alarm: (alarm.since, alarm.name, alarm.device or "")))
+
+
+def carriers_of(watched: Watched, alarm: Alarm) -> tuple[Alarm, ...]:
+    """The fleet's alarm as one of each device that carries it, at most 20; none where most of them do."""
+    drift = watched.drift
+    n, first = drift.names.index(alarm.name), drift.starts.index(alarm.since)
+    until = drift.starts.index(alarm.to) if alarm.to else None
+    now = drift.now[1:, first:until, n].sum(axis=1)
+    places = carriers(contributions(drift.usual[1:, n], now))
+    if 2 * len(places) > len(drift.devices):
+        return ()
+    return tuple(
+        replace(alarm, device=drift.devices[place], values=int(now[place].sum()))
+        for place in places[:_MOST_CARRIERS].tolist()
+    )
+
+
+def stood_still(watched: Watched) -> tuple[Alarm, ...]:
+    """Inputs of devices of which all values of a bucket are equal, and never were in the baseline.
+
+    A sensor that stands at a usual value hardly moves the counts; its recorded values tell whether it does.
+    """
+    drift, found = watched.drift, watched.evidence
+    usual = _still(drift.baseline.cube).any(axis=0)
+    cells, still = drift.cube.cells, _still(drift.cube) & ~usual
+    devices, buckets = set(drift.devices), {at: n for n, at in enumerate(drift.starts)}
+    days: dict[tuple[str, int], list[int]] = {}
+    for row, n in np.argwhere(still).tolist():
+        device, at = cells["device_id"][row], cells["at"][row]
+        if device in devices and buckets.get(at, -1) >= drift.after:
+            days.setdefault((device, n), []).append(buckets[at])
+    listed = []
+    for (device, n), on in days.items():
+        place, first, until = drift.place(device), min(on), max(on) + 1
+        stream = place * len(drift.names) + n
+        if found.insufficient[stream]:
+            continue
+        now = drift.now[place, first:until, n].sum(axis=0)
+        listed.append(
+            Alarm(
+                decision_type=drift.decision_type,
+                device=device,
+                name=drift.names[n],
+                since=drift.starts[first],
+                to=drift.starts[until] if until < len(drift.starts) else None,
+                strength=float(found.strength[stream].max()),
+                psi=float(psi(drift.usual[place, n], FEWEST * now)),  # of however few values
+                values=int(now.sum()),
+            )
+        )
+    return tuple(listed)
+
+
+def _still(cube: Cube) -> np.ndarray:
+    """Of which inputs a cell has many values and all are equal, `(n_cells, n_inputs)`."""
+    return (cube.counts.sum(axis=-1) >= FEWEST_VALUES) & (cube.lows == cube.highs)
+
+
+def _beside(watched: Watched, stream: int) -> tuple[str, ...]:
+    """The other inputs of an alarming stream's device that have moved while it alarmed.
+
+    By at least a quarter of its effect: a large change of one is not explained by small ones of others.
+    """
+    found, n_inputs = watched.evidence, len(watched.drift.names)
+    place = stream // n_inputs
+    own = slice(place * n_inputs, (place + 1) * n_inputs)
+    moved: set[int] = set()
+    for day in np.flatnonzero(found.alarm[stream]).tolist():
+        order, named = ranked(found.strength[own, day], _ONE_IN_FIVE)
+        alike = found.effect[own, day] >= _ALIKE * found.effect[stream, day]
+        moved.update(n for n in order[:named].tolist() if alike[n])
+    return tuple(watched.drift.names[n] for n in sorted(moved - {stream % n_inputs}))
 
 
 def _streams(counts: np.ndarray) -> np.ndarray:
@@ -143,9 +229,9 @@ def _releases(drift: Drift) -> np.ndarray:
     return np.repeat(reset, len(drift.names), axis=0)
 
 
-def _onset(strength: np.ndarray, since: int) -> int:
+def _onset(strength: np.ndarray, since: int, needed: float) -> int:
     """The day on which evidence that began on the day `since` became more than a hint for good."""
-    alarm = since + int(np.argmax(strength[since:] >= ALARM))
+    alarm = since + int(np.argmax(strength[since:] >= needed))
     hints = np.flatnonzero(strength[since:alarm] < _HINT)
     return min(since + int(hints[-1]) + 1, alarm) if hints.size else since
 

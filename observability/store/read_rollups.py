@@ -51,8 +51,8 @@ def rollup(
 
     One row for each device_id, decision_type, model_name, model_version, model_digest, resource_id and
     recommendation (None: the model proposed nothing), with decisions, first_at, last_at (decided), of the
-    decision at last_at last_decision_id, last_action and last_disposition, believed_first_at and believed_last_at
-    (of clocks less than 184 days behind and a day ahead of receipt; None: there is none), and
+    decision at last_at last_decision_id, last_action and last_disposition, believed_first_at and
+    believed_last_at (of clocks at most 184 days behind and a day ahead of receipt; None: of none), and
     first_received_at. Times UTC.
     """
     asked = {"device": device_id}

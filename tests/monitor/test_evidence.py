@@ -13,11 +13,13 @@ from observability.monitor.calibration import Insufficient, calibrate
 from observability.monitor.evidence import (
     ALARM,
     LEAST_EFFECT,
+    MANY,
     SATURATED,
     Evidence,
     evidence,
     gathered,
     ranked,
+    standing,
 )
 from observability.monitor.matching import same_season
 
@@ -95,9 +97,20 @@ def test_evidence_ends_some_days_after_its_cause_and_is_forgotten_at_a_release(
     )
     assert whole.alarm[:, 8:15].all()
     assert whole.alarm[:, 25:].mean() <= 0.05
-    assert whole.strength.max() == SATURATED
+    assert whole.strength.max() == SATURATED * whole.needed
     assert (whole.since[:, 12] < 7).all()
     assert (fresh.since[:, 12] >= 10).all()
+
+
+def test_many_streams_need_more_evidence_up_to_a_bound(counts: np.ndarray) -> None:
+    few, some, many = (counts[np.arange(n) % len(counts)] for n in (20, 300, 900))
+    needed = [of(c[:, :DAYS], c[:, DAYS : DAYS + 2]).needed for c in (few, some, many)]
+    assert needed == [ALARM, 14 * 300, MANY]
+
+
+def test_an_alarm_does_not_flicker_on_ordinary_days() -> None:
+    strength = np.array([[ALARM, 0.6 * ALARM, 2 * ALARM, 0.4 * ALARM, 0.9 * ALARM]])
+    assert standing(strength, ALARM).tolist() == [[True, True, True, False, False]]
 
 
 def test_a_change_too_small_to_matter_does_not_alarm() -> None:
@@ -208,7 +221,7 @@ def test_ten_thousand_categories_neither_crash_nor_alarm_nor_hide_a_shift() -> N
 @given(arrays(np.float64, (3, 8), elements=st.floats(0, 1e6)))
 def test_strength_is_never_below_one_nor_beyond_saturation(e: np.ndarray) -> None:
     strength, since = gathered(e, np.zeros(e.shape, bool))
-    assert ((strength >= 1) & (strength <= SATURATED)).all()
+    assert ((strength >= 1) & (strength <= SATURATED * ALARM)).all()
     assert ((since >= 0) == (strength > 1)).all()
 
 

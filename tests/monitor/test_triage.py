@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from observability.store import lake, read_drift
 from tests.troubled import (
     CONVERTED,
     DEVICES,
+    LOADED,
     SHIFTED,
     START,
     STUCK,
@@ -30,10 +31,12 @@ from tests.troubled import (
 )
 
 
-def judged(store: Path) -> tuple[tuple[Watched, ...], tuple[Trouble, ...]]:
+def judged(
+    store: Path, until: datetime | None = None
+) -> tuple[tuple[Watched, ...], tuple[Trouble, ...]]:
     with lake.connect(store) as con:
         usual = functools.partial(usual_of, con, store)
-        watched = watch_all(con, read_drift.decided_types(con), usual)
+        watched = watch_all(con, read_drift.decided_types(con), usual, until)
         return watched, triage(con, watched)
 
 
@@ -58,6 +61,24 @@ def test_each_trouble_is_named_and_placed_and_nothing_else_is(fleet: Path) -> No
     assert stuck.since == START + timedelta(hours=STUCK.start)
     assert stuck.to == START + timedelta(hours=STUCK.stop)
     assert (set(load.inputs), load.devices) == ({"flow", "speed", "current"}, ("pump-5",))
+    assert not load.wrong
+
+
+def test_a_sensor_that_stands_still_at_a_usual_value_is_found_after_one_whole_day(
+    fleet: Path,
+) -> None:
+    _, (stuck,) = judged(fleet, START + timedelta(days=24))
+    assert (stuck.broken, stuck.devices, stuck.to) == (Break.STUCK, ("pump-3",), None)
+    assert stuck.since == START + timedelta(hours=STUCK.start)
+    assert stuck.psi > 0
+
+
+def test_an_input_that_alarms_first_is_the_process_where_others_move_with_it(fleet: Path) -> None:
+    watched, found = judged(fleet, START + timedelta(days=LOADED + 2))
+    (load,) = (each for each in found if each.devices == ("pump-5",))
+    alarmed = {n for w in watched for n in w.drift.names if w.alarmed_on("pump-5", n)}
+    assert alarmed == {"flow"}
+    assert set(load.inputs) == {"flow", "speed", "current"}
     assert not load.wrong
 
 
