@@ -74,13 +74,13 @@ class Alarm:
 
 
 def watch(drift: Drift, until: datetime | None = None) -> Watched | None:
-    """Judge every stream on the buckets after the baseline, up to `until`; None where there are none.
+    """Judge every stream on the buckets after the baseline, up to `until`; None where there is none.
 
     A baseline of more than a year and a half is compared season by season.
     """
     usual = spread_out(drift.baseline.cube, drift.devices, drift.width)
     now = drift.now[:, drift.after :]
-    if not usual.starts or not now.shape[1]:
+    if not drift.names or not usual.starts or not now.shape[1]:
         return None
     n_inputs = len(drift.names)
     days = calibrate(
