@@ -97,7 +97,11 @@ def attributions(chosen: Chosen, drifted: Watched | None) -> None:
     """In words, whether attributions drift, and whether the inputs explain it."""
     found = attribution_shift(drifted, chosen.watched, chosen.device)
     name = Verdict.ATTRIBUTION if found.verdict is Verdict.ATTRIBUTION else "Attributions"
-    st.markdown(f"**{name.capitalize()}** — {plain(_said(found))}")
+    ended = chosen.drift.baseline.last_at
+    since = f" since {day(ended)}" if ended else ""
+    st.markdown(
+        f"**{name.capitalize()}**{since}, {plain(f'{whom(chosen.device)} — {_said(found)}')}"
+    )
 
 
 def _said(found: AttributionShift) -> str:
@@ -108,7 +112,8 @@ def _said(found: AttributionShift) -> str:
         parts.append(f"the shift of {_listed(found.reaching)} reaches the scores")
     if found.alone:
         how = "which did not shift" if found.reaching or found.unfelt else "and no input shifted"
-        parts.append(f"the model also looks otherwise at {_listed(found.alone)}, {how}")
+        also = "also " if parts else ""
+        parts.append(f"the model {also}looks otherwise at {_listed(found.alone)}, {how}")
     if found.unfelt:
         parts.append(f"the shift of {_listed(found.unfelt)} does not show in them")
     return "; ".join(parts) or "as in the baseline, day by day"

@@ -30,7 +30,7 @@ _APART = 0.5
 def evidence_course(
     found: InputEvidence, device: str | None, width: timedelta, changes: pl.DataFrame
 ) -> go.Figure:
-    """The stream of `device` (None: the fleet) over those of all others, on a logarithmic axis.
+    """The stream of `device` (None: the fleet) over those of others, on a logarithmic axis.
 
     `changes` are times (at, UTC) and what was changed then (said, a list of texts).
     """
@@ -56,8 +56,10 @@ def evidence_course(
         dragmode=False,
         showlegend=False,
     )
-    span = [x[0] - width / 2, x[-1] + width / 2] if x else None
-    figure.update_xaxes(type="date", range=span, automargin=True, showgrid=False, fixedrange=True)
+    figure.update_xaxes(
+        type="date", range=[x[0] - width / 2, x[-1] + width / 2], automargin=True, showgrid=False,
+        fixedrange=True,
+    )  # fmt: skip
     figure.update_yaxes(
         type="log", range=[-0.12, np.log10(SATURATED * found.needed) + 0.4], tickvals=_TICKS,
         ticktext=[f"{tick:,}" for tick in _TICKS], title={"text": "evidence"}, automargin=True,

@@ -60,7 +60,7 @@ def quadrants(found: Relevances, chosen: str | None = None) -> go.Figure:
         gridcolor=GRID, zeroline=False, automargin=True,
     )  # fmt: skip
     figure.update_yaxes(
-        title={"text": "share of mean |attribution|"}, range=[-0.06 * top, top], tickformat=".0%",
+        title={"text": "share of mean |attribution|"}, range=[-0.14 * top, top], tickformat=".0%",
         nticks=5, gridcolor=GRID, zeroline=False, fixedrange=True, automargin=True,
     )  # fmt: skip
     return figure

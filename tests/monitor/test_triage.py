@@ -40,9 +40,10 @@ def judged(
         return watched, triage(con, watched)
 
 
-@pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return recorded(tmp_path_factory.mktemp("troubled") / "fleet", troubled)
+@pytest.fixture(scope="module", name="fleet")
+def made_once(troubled: Path) -> Path:
+    """The troubled fleet that all tests share."""
+    return troubled
 
 
 def test_each_trouble_is_named_and_placed_and_nothing_else_is(fleet: Path) -> None:
