@@ -18,6 +18,7 @@ import numba.core.config
 import traces
 
 _config: Any = numba.core.config
+_njit: Any = numba.njit
 
 
 @functools.cache
@@ -43,12 +44,12 @@ def compiled(function: Any) -> Any:
     So it holds no reference to those that it is given: counting them, once a call and an atomic
     operation each, took half of the scan's time.
     """
-    return _compiled(function, numba.njit(nogil=True, _nrt=False))
+    return _compiled(function, _njit(nogil=True, _nrt=False))
 
 
 def making(function: Any) -> Any:
     """Compile a function that makes arrays."""
-    return _compiled(function, numba.njit(nogil=True))
+    return _compiled(function, _njit(nogil=True))
 
 
 def _compiled(function: Any, compile_: Any) -> Any:
