@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +25,8 @@ from observability.store.write import Batch, Receipt, Writer
 from traces.errors import StoreError, WhenceError, first_line
 
 _GROUP_BYTES = 32 << 20
+_DECODE_BYTES = 4 << 20
+"""Decoded at once: of more, what is made of it no longer fits the processor's cache, and takes new pages."""
 _CHUNKS = 16
 _log = logging.getLogger("whence.collect")
 
@@ -141,20 +143,22 @@ class Batcher:
         ready = [
             _Ready(each.item, [(each, None)]) for each in group if isinstance(each.item, Mapping)
         ]
-        members = [each for each in group if isinstance(each.item, Body)]
-        if members:
-            try:
-                ready += self._decoded_bodies(members)
-            except Exception as error:  # noqa: BLE001  # as below
-                if len(members) > 1:
-                    for each in members:
-                        self._decode([each])
-                else:
-                    _log.exception("a body that cannot be decoded")
-                    self._settle(members[0], error)
+        for members in _parts([each for each in group if isinstance(each.item, Body)]):
+            ready += self._tried(members)
         with self._changed:
             self._ready.extend(ready)
             self._changed.notify_all()
+
+    def _tried(self, members: Sequence[_Waiting]) -> list[_Ready]:
+        """Bodies decoded at once; where that fails, one by one: a body fails only itself."""
+        try:
+            return self._decoded_bodies(members)
+        except Exception as error:  # noqa: BLE001  # as below
+            if len(members) > 1:
+                return [ready for each in members for ready in self._tried([each])]
+            _log.exception("a body that cannot be decoded")
+            self._settle(members[0], error)
+            return []
 
     def _decoded_bodies(self, members: Sequence[_Waiting]) -> list[_Ready]:
         decoding = self._decoding(members)
@@ -217,11 +221,24 @@ class Batcher:
     def _settle(self, waiting: _Waiting, result: Accepted | Receipt | Exception) -> None:
         with self._changed:
             self._bytes -= waiting.size
-            self._changed.notify_all()
         if isinstance(result, Exception):
             waiting.done.set_exception(result)
         else:
             waiting.done.set_result(result)
+
+
+def _parts(members: Iterable[_Waiting]) -> Iterator[list[_Waiting]]:
+    """In order, as many as are decoded at once."""
+    part: list[_Waiting] = []
+    size = 0
+    for each in members:
+        part.append(each)
+        size += each.size
+        if size >= _DECODE_BYTES:
+            yield part
+            part, size = [], 0
+    if part:
+        yield part
 
 
 def _is_outage(error: Exception) -> bool:

@@ -91,7 +91,11 @@ def body(*sent: Span, device: str = "pump-07") -> Body:
     return Body(protobuf_body(group(sent, device)), RECEIVED)
 
 
-def test_bodies_are_answered_each_with_what_became_of_its_own_spans(store: Path) -> None:
+@pytest.mark.parametrize("at_once", [4 << 20, 1], ids=["together", "in parts"])
+def test_bodies_are_answered_each_with_what_became_of_its_own_spans(
+    store: Path, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr("observability.collect.batcher._DECODE_BYTES", at_once)
     bad = span({"decision.type": "pump.stop"})
     bodies = [
         body(decision_span()), body(decision_span(), bad), Body(b"\xff", RECEIVED), body(),

@@ -35,7 +35,8 @@ def attribute(buf: Any, at: int, stop: int, row: Any, like: Any, limits: Any) ->
     """
     length = stop - at
     if like[AFTER] - like[AT] == length and same(buf, like[AT], at, length):
-        row[:] = like
+        for column in range(len(row)):  # a slice would be copied twice
+            row[column] = like[column]
         shift = at - like[AT]
         row[KEY] += shift
         row[VALUE] += shift

@@ -21,7 +21,7 @@ from observability.collect.scan.attributes import (
     NAME_ID,
     VALUE,
 )
-from observability.collect.scan.compiled import compiled
+from observability.collect.scan.compiled import compiled, making
 from observability.collect.scan.memory import copy_memory, store_big_endian
 from observability.collect.scan.spans import (
     ENDED,
@@ -48,7 +48,7 @@ _INFINITY_BITS = np.int64(0x7FF0000000000000)
 _MANTISSA = np.int64(0x7FFFFFFFFFFFFFFF)
 
 
-@compiled
+@making
 def digested(buf: Any, fields: Any, attributes: Any, sorted_: Any, chosen: Any) -> tuple[Any, Any]:
     """The bytes that the digests of the chosen spans cover, joined, and their bounds."""
     out = np.empty(2 * len(buf) + 128 * len(chosen), np.uint8)
@@ -72,7 +72,7 @@ def digested(buf: Any, fields: Any, attributes: Any, sorted_: Any, chosen: Any) 
     return out[:at], bounds
 
 
-@compiled
+@making
 def rests(buf: Any, fields: Any, attributes: Any, chosen: Any) -> tuple[Any, Any]:
     """The chosen spans less what the columns hold, as the library writes them, joined; and their bounds."""
     out = np.empty(len(buf) + 16, np.uint8)

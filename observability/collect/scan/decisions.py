@@ -20,7 +20,7 @@ from observability.collect.scan.attributes import (
     NAME_ID,
     VALUE,
 )
-from observability.collect.scan.compiled import compiled
+from observability.collect.scan.compiled import compiled, making
 from observability.collect.scan.spans import FIRST, LAST, NAME, NAME_LENGTH
 from observability.collect.scan.wire import content, one_of, order, same, varint
 
@@ -29,7 +29,7 @@ _EXACT = 2**53
 _PREFIX = np.frombuffer(b"decision ", np.uint8).copy()
 
 
-@compiled
+@making
 def find_decisions(buf: Any, fields: Any, attributes: Any, plain: Any) -> Any:
     """For each span the place of each known attribute (0 for none), and its attributes in the order of names.
 

@@ -10,7 +10,7 @@ from opentelemetry.proto.common.v1.common_pb2 import ArrayValue
 
 from observability.collect.scan import names
 from observability.collect.scan.attributes import AFTER, AT, VALUE
-from observability.collect.scan.compiled import compiled
+from observability.collect.scan.compiled import compiled, making
 from observability.collect.scan.scanned import Scanned
 from observability.collect.scan.wire import same
 from observability.store.records import Row, layout_row
@@ -44,7 +44,7 @@ def _layout(decision_type: bytes, inputs: bytes, categoricals: bytes) -> Row | N
     return layout_row(decision_type.decode(), *lists)
 
 
-@compiled
+@making
 def _numbered(buf: Any, attributes: Any, places: Any) -> tuple[Any, Any]:
     """A number for each span, the same where type and names are; and the first span of each number."""
     size = 16

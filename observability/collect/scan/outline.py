@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from observability.collect.scan.compiled import compiled
+from observability.collect.scan.compiled import compiled, making
 from observability.collect.scan.wire import content
 
 BODY, SHARED, SHARED_STOP, SCOPE, SCOPE_STOP, FIRST, AFTER = range(7)
@@ -19,7 +19,7 @@ START, STOP, GROUP = range(3)
 _SINGLE, _CHILDREN, _URL = 0x0A, 0x12, 0x1A
 
 
-@compiled
+@making
 def outline(buf: Any, bounds: Any, most_spans: int) -> Any:
     """Groups, spans, the envelopes' bytes, and for each body whether it is plain.
 

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from observability.collect.scan.envelopes import Envelope
+from observability.store.records import Row
 
 
 @dataclass(frozen=True, slots=True)
 class Scanned:
-    """Arrays by span: where it lies, fields, places of known attributes, group, body, whether it is `plain`.
+    """Arrays by span: where it lies, fields, places of known attributes, group, body, layout, and `plain`.
 
     `attributes` is one table for all of them, `sorted` its rows in the order of names span by span.
-    `whole` says by body whether it could be scanned; `envelopes` are by group.
+    `plain` is what needs no library.
+    `whole` says by body whether it could be scanned; `envelopes` are by group, `layouts` by number.
     """
 
     buf: np.ndarray
@@ -26,5 +28,7 @@ class Scanned:
     group_of: np.ndarray
     body_of: np.ndarray
     envelopes: list[Envelope]
+    layouts: list[Row | None]
+    layout_of: np.ndarray
     plain: np.ndarray
     whole: np.ndarray

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from observability.collect.scan.attributes import MOST_ATTRIBUTES, attribute
-from observability.collect.scan.compiled import compiled
+from observability.collect.scan.compiled import compiled, making
 from observability.collect.scan.outline import START, STOP
 from observability.collect.scan.wire import content, fixed, is_text, varint
 
@@ -27,7 +27,7 @@ _START, _END, _ATTRIBUTE, _STATUS, _FLAGS = 0x39, 0x41, 0x4A, 0x7A, 0x85
 _DROPPED = (0x50, 0x60, 0x70)
 
 
-@compiled
+@making
 def read_spans(buf: Any, spans: Any, limits: Any) -> Any:
     """Fields and attributes of spans, and which of them are plain so far."""
     fields = np.zeros((len(spans), 15), np.int64)

@@ -10,7 +10,6 @@ import pyarrow as pa
 
 from observability.collect.bodies import Body, Stamp
 from observability.collect.scan.columns import decision_columns
-from observability.collect.scan.layouts import layouts_of
 from observability.collect.scan.scanned import Scanned
 from observability.collect.scan.stretches import number_array
 from observability.store.records import Row
@@ -24,7 +23,7 @@ def decision_tables(
     scanned: Scanned, chosen: np.ndarray, bodies: Sequence[Body], stamp: Stamp
 ) -> dict[str, pa.Table]:
     """The rows of the chosen spans, in the order of the spans."""
-    layouts, layout_of = layouts_of(scanned, chosen)
+    layouts, layout_of = scanned.layouts, scanned.layout_of[chosen]
     resources = [envelope.row for envelope in scanned.envelopes]
     group_of, body_of = scanned.group_of[chosen], scanned.body_of[chosen]
     received = _microseconds(bodies)

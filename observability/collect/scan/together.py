@@ -105,11 +105,13 @@ def _scan(bodies: Sequence[Body], limits: Limits) -> Scanned:
         group_of=spans[:, GROUP],
         body_of=groups[spans[:, GROUP], BODY].astype(np.int64),
         envelopes=[],
+        layouts=[],
+        layout_of=np.zeros(len(spans), np.int32),
         plain=plain,
         whole=whole,
     )
     scanned.envelopes.extend(_envelope(scanned, group, parts.data, limits) for group in groups)
-    _check_layouts(scanned)
+    _find_layouts(scanned)
     return scanned
 
 
@@ -128,10 +130,12 @@ def _envelope(scanned: Scanned, group: np.ndarray, parts: memoryview, limits: Li
     return found
 
 
-def _check_layouts(scanned: Scanned) -> None:
-    """Leave to the library what names an input twice."""
+def _find_layouts(scanned: Scanned) -> None:
+    """Note the layout of what is plain so far; what names an input twice is left to the library."""
     chosen = np.flatnonzero(scanned.plain)
     layouts, layout_of = layouts_of(scanned, chosen)
+    scanned.layouts.extend(layouts)
+    scanned.layout_of[chosen] = layout_of
     good = np.array([layout is not None for layout in layouts], np.bool_)
     if not good.all():
         scanned.plain[chosen[~good[layout_of]]] = False
