@@ -32,7 +32,7 @@ SELECT device_id, decision_type, model_name, model_version, model_digest, resour
     arg_max(decision_id, decided_at) AS last_decision_id,
     arg_max(action, decided_at) AS last_action,
     arg_max(disposition, decided_at) AS last_disposition,
-    min(received_at) AS first_received_at
+    min(received_at) AS first_received_at, max(received_at) AS last_received_at
 FROM decisions
 WHERE ($device IS NULL OR device_id = $device)
 """
@@ -47,7 +47,8 @@ def rollup(
 
     One row for each device_id, decision_type, model_name, model_version, model_digest, resource_id and
     recommendation (None: the model proposed nothing), with decisions, first_at, last_at (decided), of the
-    decision at last_at last_decision_id, last_action and last_disposition, and first_received_at. Times UTC.
+    decision at last_at last_decision_id, last_action and last_disposition, and first_received_at and
+    last_received_at. Times UTC.
     """
     asked = {"device": device_id}
     if schema_version(con) < _SINCE_VERSION:
@@ -123,6 +124,7 @@ def _summed(rows: pl.DataFrame) -> pl.DataFrame:
             pl.col("decisions").sum(),
             pl.col("first_at", "first_received_at").min(),
             pl.col("last_at", *_LASTS).last(),
+            pl.col("last_received_at").max(),
         )
         .select(rows.columns)
     )

@@ -305,7 +305,8 @@ CREATE TABLE rollups (                -- replaced, not appended: what devices de
     last_decision_id VARCHAR,
     last_action VARCHAR,
     last_disposition VARCHAR,
-    first_received_at TIMESTAMPTZ,    -- received_at of the one that came first
+    first_received_at TIMESTAMPTZ,    -- received_at of the one that came first,
+    last_received_at TIMESTAMPTZ,     -- and of the one that came last
     arrival BIGINT,                   -- decisions of a lower arrival are in a row, the others in none; the same in all
     received_at TIMESTAMPTZ           -- when it came to be so
 );
