@@ -86,19 +86,29 @@ def main() -> None:
     compile_scan()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        figures = growth(folder, (DAILY // 5, DAILY) if arguments.quick else (SMALL, LARGE))
+        figures = (
+            growth(folder, (DAILY // 5, DAILY // 5 * 2), commits=5, queries=3)
+            if arguments.quick
+            else growth(folder)
+        )
     machine.report(figures, "two stores in turn, of which one is larger", "duckdb")
 
 
-def growth(folder: Path, sizes: tuple[int, int] = (SMALL, LARGE)) -> dict[str, object]:
-    """Latencies at both sizes and their ratios, large to small."""
+def growth(
+    folder: Path,
+    sizes: tuple[int, int] = (SMALL, LARGE),
+    commits: int = COMMITS,
+    queries: int = QUERIES,
+) -> dict[str, object]:
+    """Latencies at both sizes, medians of so many, and their ratios, large to small."""
     took_s = 0.0
     for size in sizes:
         began_s = time.monotonic()
         fill(folder / str(size), size)
         took_s = time.monotonic() - began_s
         machine.say(f"{size:,} decisions, filled in {took_s:.0f} s")
-    small, large = _latencies(folder / str(sizes[0]), folder / str(sizes[1]))
+    stores = [folder / str(size) for size in sizes]
+    small, large = _latencies(stores, commits, queries)
     ratios = {name: round(large[name] / small[name], 2) for name in small}
     return {
         "commit_growth_10m_vs_100k": ratios.pop("commit_ms"),
@@ -125,9 +135,13 @@ def fill(store: Path, decisions: int) -> None:
             done += len(some)
             if done % (10 * TURNS) == 0:
                 machine.say(f"{done * DEVICES * EACH:,} of {decisions:,} decisions stored")
+    _maintain(store)
+    (store / FILLED).touch()
+
+
+def _maintain(store: Path) -> None:
     if has_command("maintain"):
         whence("maintain", "--store", str(store))
-    (store / FILLED).touch()
 
 
 def _batches(now: datetime, turns: int) -> Iterator[Batch]:
@@ -173,17 +187,19 @@ def _template(first: datetime) -> Batch:
     return {name: table for name, table in tables.items() if name != "spans"}
 
 
-def _latencies(*stores: Path) -> list[dict[str, float]]:
+def _latencies(stores: Sequence[Path], commits: int, queries: int) -> list[dict[str, float]]:
     """The medians of each store, all measured in turn."""
     found: list[dict[str, float]] = [{} for _ in stores]
     with contextlib.ExitStack() as stack:
-        posts = [_commits(stack.enter_context(served(store))) for store in stores]
-        _in_turn(found, "commit_ms", posts, COMMITS)
+        posts = [_commits(stack.enter_context(served(store)), commits) for store in stores]
+        _in_turn(found, "commit_ms", posts, commits)
+    for store in stores:  # what these commits left must not lie in more files here than there
+        _maintain(store)
     with contextlib.ExitStack() as stack:
         cons = [stack.enter_context(observability.connect(store)) for store in stores]
         asked = [_queries(con, store) for con, store in zip(cons, stores, strict=True)]
         for name in asked[0]:
-            _in_turn(found, name, [queries[name] for queries in asked], QUERIES)
+            _in_turn(found, name, [calls[name] for calls in asked], queries)
     return found
 
 
@@ -216,10 +232,10 @@ def _within(con: duckdb.DuckDBPyConnection, call: Call) -> Call:
     return read_once
 
 
-def _commits(server: Server) -> Call:
+def _commits(server: Server, commits: int) -> Call:
     """Sends one more decision each time, of a device of this run."""
     connection = connect(server.url)
-    bodies = iter(stream(f"single-{time.time_ns()}", COMMITS + 1, (1,)))
+    bodies = iter(stream(f"single-{time.time_ns()}", commits + 1, (1,)))
     return lambda: post(connection, next(bodies).data)
 
 

@@ -168,7 +168,8 @@ def _commit(store: Location) -> Commit:
 
 @st.cache_data(ttl=_FORGET, max_entries=8, show_spinner=False)
 def _freshness(commit: Commit) -> Freshness:
-    return read.freshness(cursor(commit.store))
+    with reading(commit) as con:
+        return read.freshness(con)
 
 
 @st.cache_data(ttl=_FORGET, max_entries=32, show_spinner=False)

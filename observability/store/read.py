@@ -13,13 +13,18 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from observability.store.lake import clock_kind
+from observability.store.lake import clock_kind, schema_version
 
+_SINCE_VERSION = 4
+_KNOWN = "SELECT max(last_received_at) AS known_at FROM rollups"
 _FRESHNESS = """
-SELECT
-    (SELECT max(received_at) FROM decisions) AS decisions_at,
-    (SELECT max(received_at) FROM outcomes) AS outcomes_at,
-    (SELECT max(received_at) FROM rejects) AS rejects_at
+SELECT max(received_at) AS newest_at
+FROM (
+    SELECT received_at FROM decisions
+    UNION ALL SELECT received_at FROM outcomes
+    UNION ALL SELECT received_at FROM rejects
+)
+WHERE $known_at IS NULL OR received_at >= $known_at
 """
 
 
@@ -57,8 +62,9 @@ class Freshness:
 
 def freshness(con: duckdb.DuckDBPyConnection) -> Freshness:
     """How current the store is."""
-    times = [at for at in one(con, _FRESHNESS).values() if at is not None]
-    return Freshness(max(times, default=None), clock_kind(con) == "recorded")
+    known = one(con, _KNOWN)["known_at"] if schema_version(con) >= _SINCE_VERSION else None
+    newest = one(con, _FRESHNESS, {"known_at": known})["newest_at"]
+    return Freshness(newest, clock_kind(con) == "recorded")
 
 
 def frame(

@@ -36,7 +36,7 @@ SELECT device_id, decision_type, model_name, model_version, model_digest, resour
     arg_max(action, decided_at) AS last_action,
     arg_max(disposition, decided_at) AS last_disposition,
     min(decided_at) {_BELIEVED} AS believed_first_at, max(decided_at) {_BELIEVED} AS believed_last_at,
-    min(received_at) AS first_received_at
+    min(received_at) AS first_received_at, max(received_at) AS last_received_at
 FROM decisions
 WHERE ($device IS NULL OR device_id = $device)
 """
@@ -53,7 +53,7 @@ def rollup(
     recommendation (None: the model proposed nothing), with decisions, first_at, last_at (decided), of the
     decision at last_at last_decision_id, last_action and last_disposition, believed_first_at and
     believed_last_at (of clocks at most 184 days behind and a day ahead of receipt; None: of none), and
-    first_received_at. Times UTC.
+    first_received_at and last_received_at. Times UTC.
     """
     asked = {"device": device_id}
     if schema_version(con) < _SINCE_VERSION:
@@ -130,6 +130,7 @@ def _summed(rows: pl.DataFrame) -> pl.DataFrame:
             pl.col("first_at", "believed_first_at", "first_received_at").min(),
             pl.col("believed_last_at").max(),
             pl.col("last_at", *_LASTS).last(),
+            pl.col("last_received_at").max(),
         )
         .select(rows.columns)
     )

@@ -307,7 +307,8 @@ CREATE TABLE rollups (                -- replaced, not appended: what devices de
     last_disposition VARCHAR,
     believed_first_at TIMESTAMPTZ,    -- first_at and last_at of those whose clock agrees with the time of receipt,
     believed_last_at TIMESTAMPTZ,     -- to 184 days before and a day after; NULL = of none
-    first_received_at TIMESTAMPTZ,    -- received_at of the one that came first
+    first_received_at TIMESTAMPTZ,    -- received_at of the one that came first,
+    last_received_at TIMESTAMPTZ,     -- and of the one that came last
     arrival BIGINT,                   -- decisions of a lower arrival are in a row, the others in none; the same in all
     received_at TIMESTAMPTZ           -- when it came to be so
 );
