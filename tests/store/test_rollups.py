@@ -22,11 +22,12 @@ from traces import ModelVersion, Recommendation
 from traces.device import RecordedClock
 
 HOUR_NS = 3600 * 10**9
-COUNTED = """
+BELIEVED = "FILTER (abs(datesub('hour', decided_at, received_at)) < 24)"
+COUNTED = f"""
 SELECT device_id, decision_type, model_name, model_version, model_digest, resource_id, recommendation,
     count(*), min(decided_at), max(decided_at), max_by(decision_id, decided_at),
-    max_by(action, decided_at), max_by(disposition, decided_at), min(decided_at) FILTER (abs(datesub('hour', decided_at, received_at)) < 24), max(decided_at) FILTER (abs(datesub('hour', decided_at, received_at)) < 24),
-    min(received_at), max(received_at)
+    max_by(action, decided_at), max_by(disposition, decided_at), min(decided_at) {BELIEVED},
+    max(decided_at) {BELIEVED}, min(received_at), max(received_at)
 FROM decisions GROUP BY ALL ORDER BY ALL
 """
 
