@@ -29,7 +29,7 @@ SELECT device_id, decision_type, model_name, model_version, model_digest, resour
     max_by(action, decided_at), max_by(disposition, decided_at), min(decided_at) {BELIEVED},
     max(decided_at) {BELIEVED}, min(received_at), max(received_at)
 FROM decisions GROUP BY ALL ORDER BY ALL
-"""
+"""  # noqa: S608
 
 
 class Store:
