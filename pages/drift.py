@@ -50,7 +50,7 @@ def _draw(
         decided = parts.type_control(types, found)
         model = parts.model_control(decided)
         shown = reads_drift.drift_over(window, decided, model)
-        device = parts.device_control(shown)
+        device = parts.device_control(shown, found)
         name = parts.input_control(shown, found, device)
     if not shown.starts:
         components.filtered_out("Take the model version away, or widen the time range.")

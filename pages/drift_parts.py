@@ -25,6 +25,7 @@ from pages import components
 from pages.format import count, days, many, number, plain, share
 
 TYPE, MODEL, DEVICE, INPUT = "drift_type", "drift_model", "drift_device", "drift_input"
+FLEET = "the whole fleet"
 NEVER_ALARMED = (
     "PSI is shown, never alarmed on: sensors repeat themselves, so healthy days differ too. "
     "A dot is an alarm."
@@ -65,9 +66,13 @@ def model_control(decided: DecidedType) -> str | None:
     return _pick(MODEL, "Model version", names, "any")
 
 
-def device_control(shown: Drift) -> str | None:
-    """The device whose figures are drawn; None is the fleet."""
-    return _pick(DEVICE, "Device", shown.devices, "the whole fleet")
+def device_control(shown: Drift, troubles: Sequence[Trouble]) -> str | None:
+    """The device whose figures are drawn, the chosen one or that of the worst trouble; None is the fleet."""
+    worst = next((one for one in troubles if shown.decision_type in one.decision_types), None)
+    alone = worst is not None and len(worst.devices) == 1 and worst.devices[0] in shown.devices
+    usual = worst.devices[0] if worst and alone else FLEET
+    picked = _pick(DEVICE, "Device", (FLEET, *shown.devices), usual) or usual
+    return None if picked == FLEET else picked
 
 
 def input_control(shown: Drift, troubles: Sequence[Trouble], device: str | None) -> str:
@@ -214,7 +219,7 @@ def whom(device: str | None) -> str:
 
 def choose(decision_type: str, devices: Sequence[str], name: str) -> None:
     """Draw the figures of an input, of the device where it is about one."""
-    alone = devices[0] if len(devices) == 1 else None
+    alone = devices[0] if len(devices) == 1 else FLEET
     for key, value in ((TYPE, decision_type), (MODEL, None), (DEVICE, alone), (INPUT, name)):
         st.session_state[key] = value
 
