@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from observability.collect.scan import names
-from observability.collect.scan.compiled import compiled
+from observability.collect.scan.compiled import compiled_in_place
 from observability.collect.scan.wire import (
     content,
     is_text,
@@ -27,7 +27,7 @@ _EXACT = 2**53
 _KEY, _VALUE, _TEXT, _FLAG, _INTEGER, _DOUBLE, _LIST = 0x0A, 0x12, 0x0A, 0x10, 0x18, 0x21, 0x2A
 
 
-@compiled
+@compiled_in_place
 def attribute(buf: Any, at: int, stop: int, row: Any, like: Any, limits: Any) -> bool:
     """Read the attribute between `at` (its tag) and `stop` into `row`; False where it is not plain.
 
@@ -55,7 +55,7 @@ def attribute(buf: Any, at: int, stop: int, row: Any, like: Any, limits: Any) ->
     return _name(buf, key, key_stop, row, like, limits) and _value(buf, value, stop, row, limits)
 
 
-@compiled
+@compiled_in_place
 def _name(buf: Any, key: int, stop: int, row: Any, like: Any, limits: Any) -> bool:
     length = stop - key
     row[KEY], row[KEY_LENGTH] = key, length
@@ -69,7 +69,7 @@ def _name(buf: Any, key: int, stop: int, row: Any, like: Any, limits: Any) -> bo
     return row[NAME_ID] >= 0
 
 
-@compiled
+@compiled_in_place
 def _unknown(buf: Any, key: int, length: int) -> int:
     """The id of a name that is not known; -1 where it may mean what a known one does."""
     if starts_with(buf, key, length, names.INPUT_MARK):
@@ -85,7 +85,7 @@ def _unknown(buf: Any, key: int, length: int) -> int:
     return names.EXTRA
 
 
-@compiled
+@compiled_in_place
 def _is_reused(buf: Any, key: int, length: int) -> bool:
     return (
         starts_with(buf, key, length, names.REUSED_A)
@@ -94,7 +94,7 @@ def _is_reused(buf: Any, key: int, length: int) -> bool:
     )
 
 
-@compiled
+@compiled_in_place
 def _value(buf: Any, pos: int, stop: int, row: Any, limits: Any) -> bool:
     tag = buf[pos]
     row[ITEMS] = 0
@@ -119,7 +119,7 @@ def _value(buf: Any, pos: int, stop: int, row: Any, limits: Any) -> bool:
     return False
 
 
-@compiled
+@compiled_in_place
 def _text(buf: Any, pos: int, stop: int, row: Any, limits: Any) -> bool:
     start, end = content(buf, pos + 1, stop)
     row[KIND], row[VALUE], row[LENGTH] = names.TEXT, start, end - start
@@ -131,7 +131,7 @@ def _text(buf: Any, pos: int, stop: int, row: Any, limits: Any) -> bool:
     )
 
 
-@compiled
+@compiled_in_place
 def _list(buf: Any, pos: int, end: int, row: Any, limits: Any) -> bool:
     """Items that are all texts, or all numbers that a double holds exactly."""
     kind = names.NUMBER_LIST

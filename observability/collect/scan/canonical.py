@@ -21,7 +21,7 @@ from observability.collect.scan.attributes import (
     NAME_ID,
     VALUE,
 )
-from observability.collect.scan.compiled import compiled, making
+from observability.collect.scan.compiled import compiled, compiled_in_place
 from observability.collect.scan.memory import copy_memory, store_big_endian
 from observability.collect.scan.spans import (
     ENDED,
@@ -48,7 +48,7 @@ _INFINITY_BITS = np.int64(0x7FF0000000000000)
 _MANTISSA = np.int64(0x7FFFFFFFFFFFFFFF)
 
 
-@making
+@compiled
 def digested(buf: Any, fields: Any, attributes: Any, sorted_: Any, chosen: Any) -> tuple[Any, Any]:
     """The bytes that the digests of the chosen spans cover, joined, and their bounds."""
     out = np.empty(2 * len(buf) + 128 * len(chosen), np.uint8)
@@ -72,7 +72,7 @@ def digested(buf: Any, fields: Any, attributes: Any, sorted_: Any, chosen: Any) 
     return out[:at], bounds
 
 
-@making
+@compiled
 def rests(buf: Any, fields: Any, attributes: Any, chosen: Any) -> tuple[Any, Any]:
     """The chosen spans less what the columns hold, as the library writes them, joined; and their bounds."""
     out = np.empty(len(buf) + 16, np.uint8)
@@ -103,7 +103,7 @@ def rests(buf: Any, fields: Any, attributes: Any, chosen: Any) -> tuple[Any, Any
     return out[:at], bounds
 
 
-@compiled
+@compiled_in_place
 def _is_kept(attribute: Any) -> bool:
     name = attribute[NAME_ID]
     if name < len(names.KNOWN):
@@ -111,7 +111,7 @@ def _is_kept(attribute: Any) -> bool:
     return name == names.EXTRA or attribute[KIND] != names.TEXT
 
 
-@compiled
+@compiled_in_place
 def _value(buf: Any, attribute: Any, out: Any, at: int) -> int:
     kind, start = attribute[KIND], attribute[VALUE]
     if kind == names.TEXT:
@@ -134,7 +134,7 @@ def _value(buf: Any, attribute: Any, out: Any, at: int) -> int:
     return _items(buf, start, attribute[AFTER], out, at)
 
 
-@compiled
+@compiled_in_place
 def _items(buf: Any, pos: int, end: int, out: Any, at: int) -> int:
     while pos < end:
         start, pos = content(buf, pos + 1, end)
@@ -148,12 +148,12 @@ def _items(buf: Any, pos: int, end: int, out: Any, at: int) -> int:
     return at
 
 
-@compiled
+@compiled_in_place
 def _bits(value: int) -> Any:
     return np.float64(value).view(np.int64)
 
 
-@compiled
+@compiled_in_place
 def _double(bits: Any, out: Any, at: int) -> int:
     """Every NaN of one pattern, and every zero."""
     magnitude = bits & _MANTISSA
@@ -164,14 +164,14 @@ def _double(bits: Any, out: Any, at: int) -> int:
     return _big_endian(bits, 8, out, at)
 
 
-@compiled
+@compiled_in_place
 def _text(buf: Any, start: int, length: int, out: Any, at: int) -> int:
     out[at] = 0x73
     at = _big_endian(length, 4, out, at + 1)
     return _copy(buf, start, length, out, at)
 
 
-@compiled
+@compiled_in_place
 def _big_endian(value: int, size: int, out: Any, at: int) -> int:
     if size == 8:
         store_big_endian(out.ctypes.data + at, np.int64(value))
@@ -181,7 +181,7 @@ def _big_endian(value: int, size: int, out: Any, at: int) -> int:
     return at + size
 
 
-@compiled
+@compiled_in_place
 def _varint(value: int, out: Any, at: int) -> int:
     while value > 127:
         out[at] = (value & 127) | 128
@@ -191,7 +191,7 @@ def _varint(value: int, out: Any, at: int) -> int:
     return at + 1
 
 
-@compiled
+@compiled_in_place
 def _copy(source: Any, start: int, length: int, out: Any, at: int) -> int:
     copy_memory(out.ctypes.data + at, source.ctypes.data + start, length)
     return at + length

@@ -12,7 +12,7 @@ import pyarrow as pa
 from observability.collect.scan import names
 from observability.collect.scan.attributes import LENGTH, VALUE
 from observability.collect.scan.canonical import digested, rests
-from observability.collect.scan.compiled import making
+from observability.collect.scan.compiled import compiled
 from observability.collect.scan.context import context_array
 from observability.collect.scan.scanned import Scanned
 from observability.collect.scan.spans import ENDED, SPAN, STARTED, TRACE
@@ -137,7 +137,7 @@ def _fixed_width(kind: pa.DataType, data: np.ndarray, width: int) -> pa.Array:
     return from_bounds(kind, np.arange(0, len(data) + 1, width), data)
 
 
-@making
+@compiled
 def _keys(buf: Any, places: Any) -> Any:
     """Trace and span ids as `<32 hex>-<16 hex>`, one behind the other."""
     out = np.empty(len(places) * 49, np.uint8)

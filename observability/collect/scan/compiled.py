@@ -39,17 +39,17 @@ def cache_folder() -> Path | None:
 
 
 def compiled(function: Any) -> Any:
-    """Compile a function when it is first called. It may make no array, nor copy one.
+    """Compile a function when it is first called."""
+    return _compiled(function, _njit(nogil=True))
+
+
+def compiled_in_place(function: Any) -> Any:
+    """Compile a function that makes no array, nor copies one.
 
     So it holds no reference to those that it is given: counting them, once a call and an atomic
     operation each, took half of the scan's time.
     """
     return _compiled(function, _njit(nogil=True, _nrt=False))
-
-
-def making(function: Any) -> Any:
-    """Compile a function that makes arrays."""
-    return _compiled(function, _njit(nogil=True))
 
 
 def _compiled(function: Any, compile_: Any) -> Any:

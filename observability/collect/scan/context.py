@@ -19,7 +19,7 @@ from observability.collect.scan.attributes import (
     NAME_ID,
     VALUE,
 )
-from observability.collect.scan.compiled import making
+from observability.collect.scan.compiled import compiled
 from observability.collect.scan.spans import FIRST, LAST
 from observability.collect.scan.stretches import text_array
 from observability.collect.scan.wire import fixed, varint
@@ -57,7 +57,7 @@ def _spelt(kind: int, bits: int) -> str:
     return as_text(struct.unpack("<d", struct.pack("<q", bits))[0])
 
 
-@making
+@compiled
 def _entries(buf: Any, fields: Any, attributes: Any, chosen: Any) -> tuple[Any, Any, Any]:
     """Bounds of each span's entries; where name and text lie and the kind of value; the value's bits."""
     bounds = np.zeros(len(chosen) + 1, np.int32)

@@ -20,7 +20,7 @@ from observability.collect.scan.attributes import (
     NAME_ID,
     VALUE,
 )
-from observability.collect.scan.compiled import compiled, making
+from observability.collect.scan.compiled import compiled, compiled_in_place
 from observability.collect.scan.spans import FIRST, LAST, NAME, NAME_LENGTH
 from observability.collect.scan.wire import content, one_of, order, same, varint
 
@@ -29,7 +29,7 @@ _EXACT = 2**53
 _PREFIX = np.frombuffer(b"decision ", np.uint8).copy()
 
 
-@making
+@compiled
 def find_decisions(buf: Any, fields: Any, attributes: Any, plain: Any) -> Any:
     """For each span the place of each known attribute (0 for none), and its attributes in the order of names.
 
@@ -52,7 +52,7 @@ def find_decisions(buf: Any, fields: Any, attributes: Any, plain: Any) -> Any:
     return slots, sorted_
 
 
-@compiled
+@compiled_in_place
 def _sort(
     buf: Any, attributes: Any, first: int, last: int, sorted_: Any, fields: Any, before: int
 ) -> None:
@@ -73,12 +73,12 @@ def _sort(
         sorted_[place] = moved
 
 
-@compiled
+@compiled_in_place
 def _order(buf: Any, left: Any, right: Any) -> int:
     return order(buf, left[KEY], left[KEY_LENGTH], right[KEY], right[KEY_LENGTH])
 
 
-@compiled
+@compiled_in_place
 def _has_twice(buf: Any, attributes: Any, in_order: Any) -> bool:
     for position in range(1, len(in_order)):
         if _order(buf, attributes[in_order[position - 1]], attributes[in_order[position]]) == 0:
@@ -86,7 +86,7 @@ def _has_twice(buf: Any, attributes: Any, in_order: Any) -> bool:
     return False
 
 
-@compiled
+@compiled_in_place
 def _place(attributes: Any, first: int, last: int, slots: Any) -> bool:
     """Note where the known attributes are; False where one has another kind of value than it must."""
     for place in range(first, last):
@@ -102,7 +102,7 @@ def _place(attributes: Any, first: int, last: int, slots: Any) -> bool:
     return True
 
 
-@compiled
+@compiled_in_place
 def _is_plain(buf: Any, fields: Any, attributes: Any, slots: Any) -> bool:
     for name in range(_KNOWN):
         place = slots[name]
@@ -124,7 +124,7 @@ def _is_plain(buf: Any, fields: Any, attributes: Any, slots: Any) -> bool:
     )
 
 
-@compiled
+@compiled_in_place
 def _has_usual_name(buf: Any, fields: Any, kind: Any) -> bool:
     at, length = fields[NAME], fields[NAME_LENGTH]
     if length != len(_PREFIX) + kind[LENGTH]:
@@ -135,7 +135,7 @@ def _has_usual_name(buf: Any, fields: Any, kind: Any) -> bool:
     return same(buf, at + len(_PREFIX), kind[VALUE], kind[LENGTH])
 
 
-@compiled
+@compiled_in_place
 def _numbers_are_exact(buf: Any, attributes: Any, slots: Any) -> bool:
     for name in range(names.SCORE, names.PASS_PROBABILITY + 1):
         row = attributes[slots[name]]
@@ -146,7 +146,7 @@ def _numbers_are_exact(buf: Any, attributes: Any, slots: Any) -> bool:
     return True
 
 
-@compiled
+@compiled_in_place
 def _belong_together(attributes: Any, slots: Any) -> bool:
     """Whether what is only whole together is all there or all absent, lists in one length."""
     has_score = slots[names.SCORE] > 0 or slots[names.THRESHOLD] > 0
@@ -170,13 +170,13 @@ def _belong_together(attributes: Any, slots: Any) -> bool:
     )
 
 
-@compiled
+@compiled_in_place
 def _equal_items(attributes: Any, slots: Any, left: int, right: int) -> bool:
     """Whether two lists are of one length, an absent one of none."""
     return attributes[slots[left], ITEMS] == attributes[slots[right], ITEMS]
 
 
-@compiled
+@compiled_in_place
 def _chain_is_sound(buf: Any, attributes: Any, slots: Any) -> bool:
     if slots[names.CHAIN_SEQ] == 0:
         return True
@@ -189,7 +189,7 @@ def _chain_is_sound(buf: Any, attributes: Any, slots: Any) -> bool:
     return True
 
 
-@compiled
+@compiled_in_place
 def _gates_are_sound(buf: Any, attributes: Any, slots: Any) -> bool:
     if slots[names.FIRST_GATE] == 0:
         return True
@@ -199,7 +199,7 @@ def _gates_are_sound(buf: Any, attributes: Any, slots: Any) -> bool:
     )
 
 
-@compiled
+@compiled_in_place
 def _all_of(buf: Any, row: Any, words: Any, bounds: Any) -> bool:
     pos, end = row[VALUE], row[AFTER]
     while pos < end:

@@ -10,7 +10,7 @@ from opentelemetry.proto.common.v1.common_pb2 import ArrayValue
 
 from observability.collect.scan import names
 from observability.collect.scan.attributes import AFTER, AT, VALUE
-from observability.collect.scan.compiled import compiled, making
+from observability.collect.scan.compiled import compiled, compiled_in_place
 from observability.collect.scan.scanned import Scanned
 from observability.collect.scan.wire import same
 from observability.store.records import Row, layout_row
@@ -44,7 +44,7 @@ def _layout(decision_type: bytes, inputs: bytes, categoricals: bytes) -> Row | N
     return layout_row(decision_type.decode(), *lists)
 
 
-@making
+@compiled
 def _numbered(buf: Any, attributes: Any, places: Any) -> tuple[Any, Any]:
     """A number for each span, the same where type and names are; and the first span of each number."""
     size = 16
@@ -67,7 +67,7 @@ def _numbered(buf: Any, attributes: Any, places: Any) -> tuple[Any, Any]:
     return numbers, heads[:count]
 
 
-@compiled
+@compiled_in_place
 def _mixed(buf: Any, attributes: Any, places: Any) -> Any:
     """A hash of what usually tells layouts apart: their length and some of their bytes."""
     mixed = np.uint64(14695981039346656037)
@@ -79,7 +79,7 @@ def _mixed(buf: Any, attributes: Any, places: Any) -> Any:
     return np.int64(mixed >> np.uint64(1))
 
 
-@compiled
+@compiled_in_place
 def _are_same(buf: Any, attributes: Any, left: Any, right: Any) -> bool:
     for column in range(len(left)):
         one, other = attributes[left[column]], attributes[right[column]]

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from observability.collect.scan.compiled import compiled, making
+from observability.collect.scan.compiled import compiled, compiled_in_place
 from observability.collect.scan.wire import content
 
 BODY, SHARED, SHARED_STOP, SCOPE, SCOPE_STOP, FIRST, AFTER = range(7)
@@ -19,7 +19,7 @@ START, STOP, GROUP = range(3)
 _SINGLE, _CHILDREN, _URL = 0x0A, 0x12, 0x1A
 
 
-@making
+@compiled
 def outline(buf: Any, bounds: Any, most_spans: int) -> Any:
     """Groups, spans, the envelopes' bytes, and for each body whether it is plain.
 
@@ -41,7 +41,7 @@ def outline(buf: Any, bounds: Any, most_spans: int) -> Any:
     return groups[: at[0]], spans[: at[1]], envelopes[: at[2]], plain
 
 
-@compiled
+@compiled_in_place
 def _body(
     buf: Any, pos: int, end: int, body: int, groups: Any, spans: Any, envelopes: Any, at: Any
 ) -> bool:
@@ -54,7 +54,7 @@ def _body(
     return True
 
 
-@compiled
+@compiled_in_place
 def _resource(
     buf: Any, pos: int, end: int, body: int, groups: Any, spans: Any, envelopes: Any, at: Any
 ) -> bool:
@@ -75,7 +75,7 @@ def _resource(
     return True
 
 
-@compiled
+@compiled_in_place
 def _scope(buf: Any, pos: int, end: int, group: Any, spans: Any, envelopes: Any, at: Any) -> bool:
     group[SCOPE] = at[2]
     if _copy_part(buf, pos, end, envelopes, at) < 0:
@@ -93,7 +93,7 @@ def _scope(buf: Any, pos: int, end: int, group: Any, spans: Any, envelopes: Any,
     return True
 
 
-@compiled
+@compiled_in_place
 def _copy_part(buf: Any, pos: int, end: int, envelopes: Any, at: Any) -> int:
     """Copy a message without its children; returns how many it has, -1 where it is not plain."""
     children = 0

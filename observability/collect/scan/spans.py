@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from observability.collect.scan.attributes import MOST_ATTRIBUTES, attribute
-from observability.collect.scan.compiled import compiled, making
+from observability.collect.scan.compiled import compiled, compiled_in_place
 from observability.collect.scan.outline import START, STOP
 from observability.collect.scan.wire import content, fixed, is_text, varint
 
@@ -27,7 +27,7 @@ _START, _END, _ATTRIBUTE, _STATUS, _FLAGS = 0x39, 0x41, 0x4A, 0x7A, 0x85
 _DROPPED = (0x50, 0x60, 0x70)
 
 
-@making
+@compiled
 def read_spans(buf: Any, spans: Any, limits: Any) -> Any:
     """Fields and attributes of spans, and which of them are plain so far."""
     fields = np.zeros((len(spans), 15), np.int64)
@@ -50,7 +50,7 @@ def read_spans(buf: Any, spans: Any, limits: Any) -> Any:
     return fields, attributes[:count], plain
 
 
-@compiled
+@compiled_in_place
 def _span(
     buf: Any, pos: int, end: int, row: Any, attributes: Any, before: int, limits: Any
 ) -> bool:
@@ -75,7 +75,7 @@ def _span(
     return True
 
 
-@compiled
+@compiled_in_place
 def _field(buf: Any, tag: int, pos: int, end: int, row: Any) -> int:
     """Read any other field; returns where it ends, -1 where it is not plain."""
     if tag in (_START, _END):
@@ -100,7 +100,7 @@ def _field(buf: Any, tag: int, pos: int, end: int, row: Any) -> int:
     return stop if _stretch(buf, tag, start, stop, row) else -1
 
 
-@compiled
+@compiled_in_place
 def _stretch(buf: Any, tag: int, start: int, stop: int, row: Any) -> bool:
     length = stop - start
     if tag == _TRACE_ID:
@@ -120,7 +120,7 @@ def _stretch(buf: Any, tag: int, start: int, stop: int, row: Any) -> bool:
     return True
 
 
-@compiled
+@compiled_in_place
 def _is_sound(buf: Any, row: Any) -> bool:
     """Whether ids and times are as they have to be."""
     if row[TRACE_BYTES] != 16 or row[SPAN_BYTES] != 8:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from observability.collect.scan.attributes import AFTER, ITEMS, KIND, VALUE
-from observability.collect.scan.compiled import compiled, making
+from observability.collect.scan.compiled import compiled, compiled_in_place
 from observability.collect.scan.memory import copy_memory
 from observability.collect.scan.names import INTEGER, NUMBER_LIST
 from observability.collect.scan.wire import content, fixed, varint
@@ -49,7 +49,7 @@ def _validity(given: Any) -> pa.Buffer | None:
     return pa.py_buffer(np.packbits(given, bitorder="little"))
 
 
-@making
+@compiled
 def gathered(buf: Any, starts: Any, lengths: Any) -> tuple[Any, Any]:
     """Stretches of `buf` copied one behind the other, with their bounds."""
     bounds = np.zeros(len(starts) + 1, np.int32)
@@ -63,7 +63,7 @@ def gathered(buf: Any, starts: Any, lengths: Any) -> tuple[Any, Any]:
     return bounds, data
 
 
-@making
+@compiled
 def numbers(buf: Any, attributes: Any, places: Any) -> Any:
     """The scalar number of each attribute as a double; NaN where the place is 0."""
     out = np.full(len(places), np.nan, np.float64)
@@ -77,7 +77,7 @@ def numbers(buf: Any, attributes: Any, places: Any) -> Any:
     return out
 
 
-@making
+@compiled
 def integers(buf: Any, attributes: Any, places: Any) -> Any:
     """The integer of each attribute; 0 where the place is 0."""
     out = np.zeros(len(places), np.int64)
@@ -88,7 +88,7 @@ def integers(buf: Any, attributes: Any, places: Any) -> Any:
     return out
 
 
-@making
+@compiled
 def list_bounds(attributes: Any, places: Any) -> Any:
     """Where the items of each list begin and end among all of them."""
     bounds = np.zeros(len(places) + 1, np.int32)
@@ -97,7 +97,7 @@ def list_bounds(attributes: Any, places: Any) -> Any:
     return bounds
 
 
-@making
+@compiled
 def text_items(buf: Any, attributes: Any, places: Any, count: int) -> tuple[Any, Any]:
     """Where the texts in these lists begin, and how long they are."""
     starts, lengths = np.empty(count, np.int32), np.empty(count, np.int32)
@@ -113,7 +113,7 @@ def text_items(buf: Any, attributes: Any, places: Any, count: int) -> tuple[Any,
     return starts, lengths
 
 
-@making
+@compiled
 def number_items(buf: Any, attributes: Any, places: Any, count: int) -> Any:
     """The numbers in these lists, as doubles."""
     out = np.empty(count, np.float64)
@@ -131,6 +131,6 @@ def number_items(buf: Any, attributes: Any, places: Any, count: int) -> Any:
     return out
 
 
-@compiled
+@compiled_in_place
 def _float(bits: int) -> float:
     return np.int64(bits).view(np.float64)

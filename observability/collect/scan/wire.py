@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from observability.collect.scan.compiled import compiled
+from observability.collect.scan.compiled import compiled_in_place
 from observability.collect.scan.memory import compare_memory, load_integer
 
 
-@compiled
+@compiled_in_place
 def varint(buf: Any, pos: int, end: int) -> tuple[Any, Any]:
     """The 64 bits of a varint and where it ends; -1 where it is malformed."""
     value = np.int64(0)
@@ -31,7 +31,7 @@ def varint(buf: Any, pos: int, end: int) -> tuple[Any, Any]:
     return np.int64(0), np.int64(-1)
 
 
-@compiled
+@compiled_in_place
 def content(buf: Any, pos: int, end: int) -> tuple[Any, Any]:
     """Where a length-delimited content starts and stops, from its length on; (-1, -1) where malformed."""
     length, start = varint(buf, pos, end)
@@ -40,7 +40,7 @@ def content(buf: Any, pos: int, end: int) -> tuple[Any, Any]:
     return start, start + length
 
 
-@compiled
+@compiled_in_place
 def fixed(buf: Any, pos: int, size: int) -> Any:
     """The little-endian integer of so many bytes, at most 8, as 64 bits."""
     if size == 8:
@@ -51,7 +51,7 @@ def fixed(buf: Any, pos: int, size: int) -> Any:
     return value
 
 
-@compiled
+@compiled_in_place
 def is_text(buf: Any, start: int, stop: int) -> bool:
     """Whether the bytes are UTF-8 (RFC 3629) without a NUL."""
     pos = start
@@ -67,7 +67,7 @@ def is_text(buf: Any, start: int, stop: int) -> bool:
     return True
 
 
-@compiled
+@compiled_in_place
 def _sequence(buf: Any, pos: int, stop: int) -> int:
     """The length of the multi-byte character there; 0 where there is none."""
     lead = buf[pos]
@@ -85,14 +85,14 @@ def _sequence(buf: Any, pos: int, stop: int) -> int:
     return 0 if overlong or outside else size
 
 
-@compiled
+@compiled_in_place
 def same(buf: Any, left: int, right: int, length: int) -> bool:
     """Whether two stretches of one buffer hold the same bytes."""
     start = buf.ctypes.data
     return compare_memory(start + left, start + right, length) == 0
 
 
-@compiled
+@compiled_in_place
 def order(buf: Any, left: int, left_length: int, right: int, right_length: int) -> int:
     """Negative, zero or positive as the left text sorts before, with or after the right."""
     start = buf.ctypes.data
@@ -102,7 +102,7 @@ def order(buf: Any, left: int, left_length: int, right: int, right_length: int) 
     return left_length - right_length
 
 
-@compiled
+@compiled_in_place
 def starts_with(buf: Any, at: int, length: int, prefix: Any) -> bool:
     """Whether a text begins with `prefix` (bytes as an array)."""
     if length < len(prefix):
@@ -113,7 +113,7 @@ def starts_with(buf: Any, at: int, length: int, prefix: Any) -> bool:
     return True
 
 
-@compiled
+@compiled_in_place
 def one_of(buf: Any, at: int, length: int, words: Any, bounds: Any) -> int:
     """Which of the words (joined, with their bounds) the text is; -1 for none."""
     for word in range(len(bounds) - 1):
