@@ -10,7 +10,7 @@ INSTALLED := .venv/.installed
 DEMO := .demo
 PORT ?= 8501
 BENCHMARKS := $(addprefix benchmarks/,ingest.py receiver_faults.py peers.py device.py device_faults.py chains.py console.py \
-	explain.py explain_beside.py monitor.py)
+	explain.py explain_beside.py monitor.py monitor_demo.py growth.py)
 
 .PHONY: demo test check bench docs clean
 
