@@ -55,10 +55,10 @@ def test_a_store_of_before_alerts_has_none_and_takes_rules(whence: Any, known: P
 
 def test_a_rule_keeps_what_is_not_said_again(whence: Any, store: Path) -> None:
     assert whence("alerts", "rule", "--store", store).out == "no rule: every kind raises alerts\n"
-    url = "https://hooks.example.org/T0/secret"
+    url = "https://hooks.example.org/team-of-ann/token"
     first = whence("alerts", "rule", "silent", "--threshold", "24", "--url", url, "--store", store)
     assert "silent: from 24 hours without a decision, tells hooks.example.org; by " in first.out
-    assert f"secret of webhooks: {secret_path(store)}" in first.out and "T0" not in first.out
+    assert f"secret of webhooks: {secret_path(store)}" in first.out and "team-of-ann" not in first.out
     off = whence("alerts", "rule", "silent", "--off", "--store", store, "--json")
     (rule,) = json.loads(off.out)
     assert (rule["enabled"], rule["threshold"], rule["url"]) == (False, 24.0, url)
