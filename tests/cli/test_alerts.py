@@ -58,7 +58,9 @@ def test_a_rule_keeps_what_is_not_said_again(whence: Any, store: Path) -> None:
     url = "https://hooks.example.org/team-of-ann/token"
     first = whence("alerts", "rule", "silent", "--threshold", "24", "--url", url, "--store", store)
     assert "silent: from 24 hours without a decision, tells hooks.example.org; by " in first.out
-    assert f"secret of webhooks: {secret_path(store)}" in first.out and "team-of-ann" not in first.out
+    assert (
+        f"secret of webhooks: {secret_path(store)}" in first.out and "team-of-ann" not in first.out
+    )
     off = whence("alerts", "rule", "silent", "--off", "--store", store, "--json")
     (rule,) = json.loads(off.out)
     assert (rule["enabled"], rule["threshold"], rule["url"]) == (False, 24.0, url)
