@@ -8,8 +8,7 @@ from observability.monitor.one_device import OfDevice
 from observability.monitor.triage import Trouble
 from pages import components, routes
 from pages.drift_parts import DEVICE, INPUT, TYPE, choose
-from pages.drift_troubles import said
-from pages.format import plain
+from pages.drift_troubles import line
 
 
 def troubles(found: OfDevice, device_id: str) -> None:
@@ -24,13 +23,9 @@ def troubles(found: OfDevice, device_id: str) -> None:
 
 
 def _trouble(place: int, trouble: Trouble, device_id: str) -> None:
-    wrong = trouble.wrong and trouble.to is None and device_id in trouble.devices
+    stands = trouble.wrong and trouble.to is None and device_id in trouble.devices
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.markdown(
-            f"{':red[■]' if wrong else ':gray[□]'} **{trouble.verdict.capitalize()}** — "
-            f"{plain(said(trouble))}",
-            width="stretch",
-        )
+        line(trouble, stands=stands)
         if st.button("Drift", key=f"device_trouble_{place}", type="tertiary"):
             decision_type, name = trouble.decision_types[0], trouble.inputs[0]
             choose(decision_type, (device_id,), name)

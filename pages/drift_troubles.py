@@ -57,16 +57,20 @@ def trouble_list(troubles: Sequence[Trouble]) -> None:
     with st.container(border=True, gap="xsmall", key="troubles"):
         for place, trouble in enumerate(troubles):
             with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-                shape = ":red[■]" if trouble.wrong and trouble.to is None else ":gray[□]"
-                st.markdown(
-                    f"{shape} **{trouble.verdict.capitalize()}** — {plain(said(trouble))}",
-                    width="stretch",
-                )
+                line(trouble, stands=trouble.wrong and trouble.to is None)
                 st.button(
                     "Show", key=f"show_{place}", type="tertiary", on_click=choose,
                     args=(trouble.decision_types[0], trouble.devices, trouble.inputs[0]),
                 )  # fmt: skip
     st.caption(HOW_SURE)
+
+
+def line(trouble: Trouble, *, stands: bool) -> None:
+    """A trouble in a line, marked where a person should look now."""
+    shape = ":red[■]" if stands else ":gray[□]"
+    st.markdown(
+        f"{shape} **{trouble.verdict.capitalize()}** — {plain(said(trouble))}", width="stretch"
+    )
 
 
 def _what(trouble: Trouble) -> str:
